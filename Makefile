@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# One Makefile for everything; each folder adds its part in a build.mk, and none calls make below itself.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+
+VERSION := 0.1.0
+
+prefix ?= /usr
+DESTDIR ?=
+sbindir ?= $(prefix)/sbin
+libdir ?= $(prefix)/lib
+sysconfdir ?= /etc
+
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR := ar
+CLANG ?= clang
+PKG_CONFIG ?= pkg-config
+
+B := build
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "; print "lanzad: make TARGET, where TARGET is one of"} \
+		/^[a-z][a-z-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Packages that building and testing need on Debian 12; a folder's build.mk adds what only it needs.
+PACKAGES := gcc make pkg-config libc6-dev libssl-dev libsystemd-dev libefivar-dev libjansson-dev gnu-efi
+
+.PHONY: all
+all: ## Build lanzad and the stub
+
+include stubs/build.mk
+include daemon/build.mk
+include tests/build.mk
+
+all: $(B)/lanzad stubs
+
+.PHONY: deps
+deps: ## Install the Debian packages that building and testing need (root)
+	@tests/lib/install-packages $(PACKAGES)
+
+.PHONY: format
+format: ## Format the C code
+	clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
+
+.PHONY: install
+install: all ## Install below DESTDIR and prefix
+	install -D -m 755 $(B)/lanzad $(DESTDIR)$(sbindir)/lanzad
+	install -D -m 644 $(B)/stubs/lanzastubx64.efi $(DESTDIR)$(libdir)/lanzad/lanzastubx64.efi
+	install -D -m 644 units/lanzad.conf $(DESTDIR)$(sysconfdir)/lanza/lanzad.conf
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(B)

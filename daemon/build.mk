@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The daemon's folders: an archive each, and who may use whom.
+
+FOLDERS := util crypto pe keys firmware boot esp trust ops
+
+# What a folder may include and call, besides itself and libc. Lint and the unit tests' link lines follow this table.
+USES_util :=
+USES_crypto := util
+USES_pe := crypto util
+USES_keys := crypto util
+USES_firmware := crypto util
+USES_boot := crypto util
+USES_esp := crypto util
+USES_trust := pe firmware crypto util
+USES_ops := trust keys firmware pe boot esp crypto util
+
+# The libraries that a folder's own code may call.
+LIBRARIES_crypto := libcrypto
+LIBRARIES_firmware := efivar
+LIBRARIES_boot := jansson
+
+CFLAGS_BASE := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLANZA_VERSION='"$(VERSION)"' -I. -Wall -Wextra -Werror -Wshadow \
+	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wwrite-strings -Wformat=2 -Wvla \
+	-Wno-unused-parameter -Wno-missing-field-initializers -fno-strict-aliasing -MMD -MP
+
+# A variant is one way to compile everything: build/VARIANT/…
+CC_release = $(CC)
+CFLAGS_release = $(CFLAGS_BASE) -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE $(CFLAGS)
+LDFLAGS_release = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+CC_san = $(CC)
+CFLAGS_san = $(CFLAGS_BASE) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS_san = -fsanitize=address,undefined
+CC_cov = $(CC)
+CFLAGS_cov = $(CFLAGS_BASE) -O0 -g --coverage
+LDFLAGS_cov = --coverage
+CC_fuzz = $(CLANG)
+CFLAGS_fuzz = $(CFLAGS_BASE) -Wno-gnu-variable-sized-type-not-at-end -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LDFLAGS_fuzz = -fsanitize=fuzzer,address,undefined
+VARIANTS := release san cov fuzz
+
+# Packages for pkg-config, asked only when something is compiled (make deps runs before they are there).
+libraries_of = $(sort $(foreach f,$(1) $(USES_$(1)),$(LIBRARIES_$(f))))
+package_flags = $(if $(1),$$($(PKG_CONFIG) $(2) $(1)))
+
+daemon_sources = $(wildcard daemon/$(1)/*.c)
+MAIN_SOURCES := $(filter-out daemon/main.c,$(wildcard daemon/*.c))
+
+define archive_rules
+$(B)/$(1)/daemon/$(2).a: $(patsubst %.c,$(B)/$(1)/%.o,$(call daemon_sources,$(2)))
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+endef
+
+define variant_rules
+$(B)/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	@echo "  CC $(1) $$<"
+	@$$(CC_$(1)) $$(CFLAGS_$(1)) $$(CFLAGS_FOR_$$(firstword $$(subst /, ,$$<))) -c $$< -o $$@
+$(B)/$(1)/daemon/daemon.a: $(patsubst %.c,$(B)/$(1)/%.o,$(MAIN_SOURCES))
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+$(foreach f,$(FOLDERS),$(eval $(call archive_rules,$(1),$(f))))
+-include $$(shell find $(B)/$(1) -name '*.d' 2>/dev/null)
+endef
+$(foreach v,$(VARIANTS),$(eval $(call variant_rules,$(v))))
+
+# efivar's and OpenSSL's headers stand in the default include path; pkg-config's flags are added for systems where not.
+CFLAGS_FOR_daemon = $(call package_flags,$(sort $(foreach f,$(FOLDERS),$(LIBRARIES_$(f)))),--cflags)
+
+# Archives in an order in which each stands before what it uses.
+ORDER := ops trust keys firmware pe boot esp crypto util
+archives = $(foreach f,$(filter $(2) $(USES_$(2)),$(ORDER)),$(B)/$(1)/daemon/$(f).a)
+
+$(B)/lanzad: $(B)/release/daemon/main.o $(B)/release/daemon/daemon.a $(foreach f,$(ORDER),$(B)/release/daemon/$(f).a)
+	@echo "  LD $@"
+	@$(CC_release) $(LDFLAGS_release) -o $@ $^ $(call package_flags,$(call libraries_of,ops),--libs)

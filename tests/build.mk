@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Tests mirror the tree: tests/FOLDER/test-NOUN.c tests daemon/FOLDER/, and links only what that folder may use.
+
+PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-14-dev clang-format shellcheck perl python3 python3-pefile gcovr openssl \
+	git sbsigntool osslsigncode pesign efitools mtools dosfstools
+
+# Which variant the unit tests are built in: san, or cov for coverage.
+V ?= san
+
+TEST_FOLDERS := $(FOLDERS) daemon
+USES_daemon := $(FOLDERS)
+
+# $(call test_link,VARIANT,FOLDER): archives and libraries of a test of daemon/FOLDER/
+test_archives = $(B)/$(1)/tests/lib.a $(if $(filter daemon,$(2)),$(B)/$(1)/daemon/daemon.a) $(call archives,$(1),$(2))
+test_libraries = $(call package_flags,glib-2.0 gio-2.0 $(call libraries_of,$(1)),--libs)
+
+CFLAGS_FOR_tests = $(call package_flags,glib-2.0,--cflags)
+
+define test_rules
+$(B)/$(1)/tests/$(2)/test-%: $(B)/$(1)/tests/$(2)/test-%.o $(call test_archives,$(1),$(2))
+	@echo "  LD $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $(call test_libraries,$(2))
+endef
+$(foreach v,san cov,$(foreach f,$(TEST_FOLDERS),$(eval $(call test_rules,$(v),$(f)))))
+
+define test_lib_rules
+$(B)/$(1)/tests/lib.a: $(patsubst %.c,$(B)/$(1)/%.o,$(wildcard tests/lib/*.c))
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+endef
+$(foreach v,san cov,$(eval $(call test_lib_rules,$(v))))
+
+# The stub's pure parts, compiled for the host.
+define stub_test_rules
+$(B)/$(1)/stubs.a: $(patsubst %.c,$(B)/$(1)/%.o,$(STUB_PURE_SOURCES))
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+$(B)/$(1)/tests/stubs/test-%: $(B)/$(1)/tests/stubs/test-%.o $(B)/$(1)/stubs.a $(B)/$(1)/tests/lib.a
+	@echo "  LD $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $(call package_flags,glib-2.0,--libs)
+endef
+$(foreach v,san cov,$(eval $(call stub_test_rules,$(v))))
+
+# A fuzzer names in its first lines the folder whose archives it links: /* fuzzes: pe */
+FUZZERS := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
+fuzz_folder = $(shell sed -n 's,^/\* fuzzes: \([a-z]*\) \*/$$,\1,p' tests/fuzz/fuzz-$(1).c)
+fuzz_archives = $(if $(filter stubs,$(2)),$(B)/$(1)/stubs.a,$(if $(filter daemon,$(2)),$(B)/$(1)/daemon/daemon.a) $(call archives,$(1),$(2)))
+
+# Two forms: with libFuzzer (make fuzz), and with a plain main that replays the corpus (make check).
+define fuzz_rules
+$(B)/fuzz/fuzz-$(1): $(B)/fuzz/tests/fuzz/fuzz-$(1).o $(call fuzz_archives,fuzz,$(2))
+	@echo "  LD $$@"
+	@$$(CC_fuzz) $$(LDFLAGS_fuzz) -o $$@ $$^ $(call package_flags,$(call libraries_of,$(2)),--libs)
+$(B)/$(V)/replay/replay-$(1): $(B)/$(V)/tests/fuzz/fuzz-$(1).o $(B)/$(V)/tests/fuzz/replay.o $(call fuzz_archives,$(V),$(2))
+	@mkdir -p $$(@D)
+	@echo "  LD $$@"
+	@$$(CC_$(V)) $$(LDFLAGS_$(V)) -o $$@ $$^ $(call package_flags,$(call libraries_of,$(2)),--libs)
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f),$(call fuzz_folder,$(f)))))
+$(B)/fuzz/stubs.a: $(patsubst %.c,$(B)/fuzz/%.o,$(STUB_PURE_SOURCES))
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+UNIT_PROGRAMS := $(patsubst %.c,$(B)/$(V)/%,$(wildcard $(foreach f,$(TEST_FOLDERS) stubs,tests/$(f)/test-*.c)))
+UNIT_SCRIPTS := $(wildcard $(foreach f,$(TEST_FOLDERS) stubs lint fuzz,tests/$(f)/test-*.sh tests/$(f)/test-*.py))
+UNIT_TESTS := $(UNIT_PROGRAMS) $(UNIT_SCRIPTS)
+FIRMWARE_TESTS := $(wildcard tests/vm/test-*.py)
+
+# What tests read besides their own program.
+UNIT_INPUTS := $(B)/lanzad $(B)/stubs/lanzastubx64.efi $(foreach f,$(FUZZERS),$(B)/$(V)/replay/replay-$(f)) $(B)/pki/.made
+
+$(B)/pki/.made: tests/lib/make-pki
+	@rm -rf $(@D)
+	@tests/lib/make-pki $(@D)
+	@touch $@
+
+PROVE := prove --timer --merge --exec tests/lib/tap
+export LANZA_BUILD := $(abspath $(B))
+export LANZA_SOURCE := $(CURDIR)
+
+.PHONY: check check-unit check-firmware check-long check-built
+check: deps ## Run every test (installs what is missing)
+	@$(MAKE) --no-print-directory -j2 check-built
+check-built: $(UNIT_TESTS) $(UNIT_INPUTS) $(FIRMWARE_INPUTS)
+	@$(PROVE) -j2 $(UNIT_TESTS) $(FIRMWARE_TESTS)
+check-unit: $(UNIT_TESTS) $(UNIT_INPUTS) ## Run the unit tests, with sanitizers
+	@$(PROVE) -j2 $(UNIT_TESTS)
+check-firmware: $(FIRMWARE_INPUTS) ## Run the tests that boot real firmware in QEMU
+	@$(PROVE) -j2 $(FIRMWARE_TESTS)
+check-long: deps ## Run every test with its full counts
+	@LANZA_LONG=1 $(MAKE) --no-print-directory -j2 check-built
+
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: $(foreach f,$(FUZZERS),$(B)/fuzz/fuzz-$(f)) ## Run each fuzzer for FUZZ_SECONDS (60)
+	@for f in $(FUZZERS); do \
+		echo "fuzz-$$f"; mkdir -p $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f; \
+		$(B)/fuzz/fuzz-$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+			-artifact_prefix=$(B)/fuzz/crash-$$f- $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f \
+			> $(B)/fuzz/$$f.log 2>&1 || { tail -n 40 $(B)/fuzz/$$f.log; exit 1; }; \
+		grep -E '^stat::number_of_executed_units' $(B)/fuzz/$$f.log; \
+	done
+
+.PHONY: coverage
+coverage: ## Line coverage of the unit tests, as a table
+	@$(MAKE) --no-print-directory V=cov check-unit
+	@gcovr --root . --filter 'daemon/' --filter 'stubs/' --exclude-unreachable-branches $(B)/cov
+
+.PHONY: bench
+bench: $(B)/lanzad $(B)/stubs/lanzastubx64.efi ## Measure against other programs in the same run
+	@tests/bench/run
+
+.PHONY: lint
+lint: $(foreach f,$(FOLDERS),$(B)/release/daemon/$(f).a) ## Check layers, format, shell and licence lines
+	@tests/lint/run '$(foreach f,$(FOLDERS),$(f):$(USES_$(f)):$(LIBRARIES_$(f));)'
