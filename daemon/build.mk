@@ -35,7 +35,7 @@ CC_cov = $(CC)
 CFLAGS_cov = $(CFLAGS_BASE) -O0 -g --coverage
 LDFLAGS_cov = --coverage
 CC_fuzz = $(CLANG)
-CFLAGS_fuzz = $(CFLAGS_BASE) -Wno-gnu-variable-sized-type-not-at-end -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+CFLAGS_fuzz = $(CFLAGS_BASE) -Wno-unknown-warning-option -Wno-gnu-variable-sized-type-not-at-end -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDFLAGS_fuzz = -fsanitize=fuzzer,address,undefined
 VARIANTS := release san cov fuzz
 
