@@ -73,7 +73,7 @@ void failure_done(Failure *failure) {
         *failure = (Failure){};
 }
 
-static char *format_or_note(const char *format, va_list arguments) {
+static _printf_(1, 0) char *format_or_note(const char *format, va_list arguments) {
         char *text;
 
         return vasprintf(&text, format, arguments) < 0 ? strdup("out of memory") : text;
