@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The generations of a system's profiles: links PROFILES/system-N-link, and PROFILES/system-profiles/NAME-N-link for
+ * the other profiles, to toplevels in the store. Reading them is apart from choosing among them, which is a pure
+ * function. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/boot/bootspec.h"
+#include "daemon/util/failure.h"
+#include "daemon/util/macro.h"
+#include "daemon/util/string-list.h"
+
+#define GENERATION_STORE "/nix/store"
+#define GENERATION_BOOTED_SYSTEM "/run/booted-system"
+
+enum {
+        GENERATIONS_MAX = 16384,       /* links in all profiles */
+        GENERATION_FOLDER_MAX = 65536, /* names in a profile folder */
+        GENERATION_PROFILES_MAX = 256,
+};
+
+typedef struct Generation {
+        char *profile;            /* NULL for the profile "system" */
+        uint64_t number;          /* from 1 */
+        char *link;               /* path of the link inside the root */
+        int64_t made;             /* the link's own mtime, seconds since 1970 */
+        char *toplevel;           /* real path inside the root; NULL if the link leads nowhere good */
+        bool current;             /* the profile's own link names this generation */
+        Bootspec bootspec;        /* empty if there is a problem */
+        BootVariantList variants; /* of bootspec; empty if there is a problem */
+        Failure problem;          /* with a message: malformed, and why. Such a generation is skipped, and shields its
+                                   * files from garbage collection */
+
+        /* Set by generations_choose(). */
+        bool chosen;     /* is to have its images on the ESP */
+        bool is_default; /* holds the variant that is to be the default */
+        bool is_booted;  /* holds the variant that runs now */
+} Generation;
+
+typedef struct GenerationList {
+        Generation *items; /* the profile "system" first, others by name; newest (highest number) first in each */
+        size_t count;
+} GenerationList;
+
+void generation_list_done(GenerationList *list);
+
+/* Reads all generations of the profile folder PROFILES (absolute, inside ROOT; see daemon/util/root.h), with their
+ * boot.json. What is wrong with a single generation is its PROBLEM: a link that dangles, loops or leads anywhere but
+ * directly into the store, a toplevel that is no folder, a bad or missing boot.json. Names that only look like a
+ * generation's ("system-007-link", a number above 64 bits) are told in WARNINGS (may be NULL). Fails, with a message,
+ * if PROFILES cannot be read, if it (or a folder in it that holds links) belongs to neither root nor our own user or is
+ * writable by others, or if there are more than the limits above. PROFILES without system-profiles is fine. */
+int generation_list_read(int root, const char *profiles, StringList *warnings, GenerationList *ret, Failure *failure);
+
+/* The real path inside ROOT of the toplevel that LINK (such as GENERATION_BOOTED_SYSTEM) leads to. Returns -ENOENT if
+ * LINK is missing or dangles, -ELOOP, and -EXDEV if it leads anywhere but directly into the store. Owned. */
+int toplevel_resolve(int root, const char *link, char **ret);
+
+/* The generation and variant whose toplevel is TOPLEVEL (a specialisation's too). With several, one that is current,
+ * else the first in the list's order. Returns NULL if there is none; *ret_variant (may be NULL) is then left. Both are
+ * borrowed from LIST. A malformed generation is found by the toplevel of its link, with a variant of NULL. */
+Generation *generation_list_find(const GenerationList *list, const char *toplevel, const BootVariant **ret_variant);
+
+typedef struct GenerationChoice {
+        const char *default_toplevel; /* that activation named; NULL: the current generation of "system", else its
+                                       * newest well-formed one, else any profile's newest well-formed one */
+        const char *booted_toplevel;  /* NULL: unknown */
+        unsigned limit;               /* newest generations of each profile; 0: all */
+} GenerationChoice;
+
+/* Marks what is to be on the ESP: of each profile the newest well-formed generations up to the limit, and over the
+ * limit the default and every one that holds the booted toplevel (only the image knows its number). Pure.
+ *
+ * *ret_default is the generation that holds the default, *ret_variant which of its variants. Failures:
+ * CONDITION_FOREIGN_TOPLEVEL if no generation holds the default toplevel that was named; CONDITION_BAD_BOOTSPEC if the
+ * default is malformed (its own message); CONDITION_NOTHING_BOOTABLE if there is no well-formed generation. A booted
+ * toplevel that no generation holds is no failure: whoever looks at the ESP protects its image by other means. */
+int generations_choose(GenerationList *list, const GenerationChoice *choice, Generation **ret_default,
+                       const BootVariant **ret_variant, Failure *failure);
