@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A volume: a mounted vfat file system on a partition of the right type, open, with what can be said about it. Nothing
+ * is ever written to a folder that is no such mount. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/esp/gpt.h"
+#include "daemon/util/failure.h"
+
+typedef enum VolumeRole {
+        VOLUME_ESP,      /* boot loader and its configuration; images and contents too, unless there is an XBOOTLDR */
+        VOLUME_XBOOTLDR, /* images and contents */
+} VolumeRole;
+
+typedef struct EspVolume {
+        int fd;     /* the root folder, open for reading; *at() calls and flock(2) work on it */
+        char *path; /* the mount point; owned */
+        VolumeRole role;
+        char partition_uuid[GUID_TEXT_SIZE]; /* "" in a tree that is no real volume */
+        uint64_t total_bytes, free_bytes;    /* when it was opened */
+        uint32_t cluster_bytes;
+        bool read_only;
+        bool world_readable; /* others than root can list or read it */
+} EspVolume;
+
+/* How strictly to look. */
+typedef struct VolumeSearch {
+        const char *root;             /* a tree in which all paths are looked up (--root); NULL: the running system */
+        bool any_folder;              /* take any folder for a volume, as in --root trees and tests */
+        const char *sys, *udev, *dev; /* where to learn of block devices; NULL: /sys, /run/udev, /dev. For tests */
+} VolumeSearch;
+
+/* Opens the volume of ROLE that is mounted on PATH, or, where PATH is NULL, the first of /boot, /efi and /boot/efi that
+ * is one. A read-only one is opened too: whoever wants to write asks esp_volume_check_writable().
+ *
+ * What is checked: that PATH is the root of a mount (statx(2), STATX_ATTR_MOUNT_ROOT); that the file system is FAT
+ * (statfs(2)); that its block device is a partition of ROLE's type, by udev's data base, or, where that has nothing
+ * (early boot, a chroot), by the GPT of the disk itself. SEARCH may be NULL.
+ *
+ * Returns -ENODEV (CONDITION_ESP_NOT_FOUND), naming for each place what was found instead. */
+int esp_volume_open(const char *path, VolumeRole role, const VolumeSearch *search, EspVolume *ret, Failure *failure);
+void esp_volume_done(EspVolume *volume);
+
+/* Returns -EROFS (CONDITION_ESP_READ_ONLY) if it is mounted read-only. */
+int esp_volume_check_writable(const EspVolume *volume, Failure *failure);
