@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/util/utf8.h"
+
+#include <errno.h>
+
+/* The length of the sequence that BYTE begins, or 0; RET is what BYTE adds to the code point. */
+static unsigned sequence_length(uint8_t byte, uint32_t *ret) {
+        if (byte < 0x80)
+                return *ret = byte, 1;
+        if (byte >= 0xc2 && byte < 0xe0)
+                return *ret = byte & 0x1f, 2;
+        if (byte >= 0xe0 && byte < 0xf0)
+                return *ret = byte & 0x0f, 3;
+        if (byte >= 0xf0 && byte < 0xf5)
+                return *ret = byte & 0x07, 4;
+        return 0;
+}
+
+int utf8_check(Span text) {
+        static const uint32_t smallest[] = {0, 1, 0x80, 0x800, 0x10000};
+
+        for (size_t i = 0; i < text.size;) {
+                uint32_t point;
+                unsigned length = sequence_length(text.data[i], &point);
+
+                if (length == 0 || length > text.size - i)
+                        return -EBADMSG;
+                for (unsigned k = 1; k < length; k++) {
+                        if ((text.data[i + k] & 0xc0) != 0x80)
+                                return -EBADMSG;
+                        point = point << 6 | (text.data[i + k] & 0x3f);
+                }
+                if (point < smallest[length] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+                        return -EBADMSG;
+                i += length;
+        }
+        return 0;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/util/span.h"
+
+/* Checks that TEXT is UTF-8 (RFC 3629: shortest forms, no surrogates, nothing above U+10FFFF) without NUL. Returns
+ * -EBADMSG if not. */
+int utf8_check(Span text);
