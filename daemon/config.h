@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The configuration, /etc/lanza/lanzad.conf and the *.conf files of lanzad.conf.d. units/lanzad.conf describes each key.
+/* The configuration, /etc/lanza/lanzad.conf and the *.conf files of lanzad.conf.d. units/lanzad.conf describes each
+ * key.
  *
  * Lines are [Section], Key=value, comments (first character # or ;) or empty; white space around key and value does not
  * count. Lists are separated by spaces. A later value replaces an earlier one, an empty value brings the default back.

@@ -7,7 +7,7 @@
  *      GUID                                    owner of what we enroll, as text
  *      keys/{PK,KEK,db}/{PK,KEK,db}.{key,pem}  the layout of sbctl and of lanzaboote's pkiBundle, which opens as it is
  *      timestamp                               seconds since 1970
- *      held/FINGERPRINT.pem                    certificates that the store holds or once held
+ *      held/FINGERPRINT.der                    certificates that the store holds or once held
  *
  * An object of this type remembers where things are, not what is in them: every function looks at the disk anew.
  * Whoever calls a function that writes holds an exclusive flock(2) on key_store_fd(). */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the store's own files share. */
+
+#include "daemon/keys/key-store.h"
+
+typedef enum KeyFile {
+        KEY_FILE_KEY,
+        KEY_FILE_CERTIFICATE,
+        KEY_FILE_COUNT,
+} KeyFile;
+
+struct KeyStore {
+        int fd; /* -EBADF: there is no folder */
+        char *folder;
+        char *files[KEY_ROLE_COUNT][KEY_FILE_COUNT]; /* NULL: the store's own */
+};
+
+/* The name of an own file below the store: "keys/db/db.key". */
+enum { KEY_FILE_NAME_SIZE = sizeof("keys/KEK/KEK.pem") };
+void key_file_name(KeyRole role, KeyFile file, char ret[static KEY_FILE_NAME_SIZE]);
+
+bool key_role_is_configured(const KeyStore *store, KeyRole role);
+
+/* 1 if the file exists, 0 if not, else a negative errno. */
+int key_file_exists(const KeyStore *store, KeyRole role, KeyFile file);
+
+/* 1 if ROLE has both files, 0 if it has none; BadKeys if it has half of them, or a configured one is missing. */
+int key_role_is_complete(const KeyStore *store, KeyRole role, Failure *failure);
