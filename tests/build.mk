@@ -19,12 +19,13 @@ CFLAGS_FOR_tests = $(call package_flags,glib-2.0,--cflags)
 define test_rules
 $(B)/$(1)/tests/$(2)/test-%: $(B)/$(1)/tests/$(2)/test-%.o $(call test_archives,$(1),$(2))
 	@echo "  LD $$@"
-	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $(call test_libraries,$(2))
+	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $$(call test_libraries,$(2))
 endef
 $(foreach v,san cov,$(foreach f,$(TEST_FOLDERS),$(eval $(call test_rules,$(v),$(f)))))
 
 define test_lib_rules
 $(B)/$(1)/tests/lib.a: $(patsubst %.c,$(B)/$(1)/%.o,$(wildcard tests/lib/*.c))
+	@mkdir -p $$(@D)
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^
 endef
@@ -37,7 +38,7 @@ $(B)/$(1)/stubs.a: $(patsubst %.c,$(B)/$(1)/%.o,$(STUB_PURE_SOURCES))
 	@$(AR) rcs $$@ $$^
 $(B)/$(1)/tests/stubs/test-%: $(B)/$(1)/tests/stubs/test-%.o $(B)/$(1)/stubs.a $(B)/$(1)/tests/lib.a
 	@echo "  LD $$@"
-	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $(call package_flags,glib-2.0,--libs)
+	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $$(call package_flags,glib-2.0,--libs)
 endef
 $(foreach v,san cov,$(eval $(call stub_test_rules,$(v))))
 
@@ -50,11 +51,11 @@ fuzz_archives = $(if $(filter stubs,$(2)),$(B)/$(1)/stubs.a,$(if $(filter daemon
 define fuzz_rules
 $(B)/fuzz/fuzz-$(1): $(B)/fuzz/tests/fuzz/fuzz-$(1).o $(call fuzz_archives,fuzz,$(2))
 	@echo "  LD $$@"
-	@$$(CC_fuzz) $$(LDFLAGS_fuzz) -o $$@ $$^ $(call package_flags,$(call libraries_of,$(2)),--libs)
+	@$$(CC_fuzz) $$(LDFLAGS_fuzz) -o $$@ $$^ $$(call package_flags,$(call libraries_of,$(2)),--libs)
 $(B)/$(V)/replay/replay-$(1): $(B)/$(V)/tests/fuzz/fuzz-$(1).o $(B)/$(V)/tests/fuzz/replay.o $(call fuzz_archives,$(V),$(2))
 	@mkdir -p $$(@D)
 	@echo "  LD $$@"
-	@$$(CC_$(V)) $$(LDFLAGS_$(V)) -o $$@ $$^ $(call package_flags,$(call libraries_of,$(2)),--libs)
+	@$$(CC_$(V)) $$(LDFLAGS_$(V)) -o $$@ $$^ $$(call package_flags,$(call libraries_of,$(2)),--libs)
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f),$(call fuzz_folder,$(f)))))
 $(B)/fuzz/stubs.a: $(patsubst %.c,$(B)/fuzz/%.o,$(STUB_PURE_SOURCES))
