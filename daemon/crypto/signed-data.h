@@ -34,6 +34,10 @@ DEFINE_POINTER_CLEANUP(SignedData *, signed_data_free)
 /* The certificates inside, in their order; borrowed. INDEX past the end gives NULL. */
 Certificate *signed_data_certificate(const SignedData *data, size_t index);
 
+/* The certificate of each signer, borrowed: NULL past the last one. None at all if one of the signers has no
+ * certificate inside: then firmware finds no signers either, and refuses. */
+Certificate *signed_data_signer(const SignedData *data, size_t index);
+
 /* The chain that edk2 looks at, from the (first) signer's certificate up through the certificates inside; borrowed;
  * INDEX 0 is the signer's own; NULL past the end, at a loop, or where no certificate inside belongs to the signer. */
 Certificate *signed_data_signer_chain(const SignedData *data, size_t index);

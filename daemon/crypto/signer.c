@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The key is parsed once, and tried once: a key file can be damaged in the half that only the owner sees, and then
+ * every image would be signed, written, and refused at the next boot. */
+
+#include "daemon/crypto/signer.h"
+
+#include <errno.h>
+#include <openssl/pem.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "daemon/crypto/openssl.h"
+
+enum { KEY_BITS_MIN = 2048, KEY_BITS_MAX = 4096, PEM_SIZE_MAX = 256 * 1024, SIGNATURE_SIZE_MAX = KEY_BITS_MAX / 8 };
+
+struct Signer {
+        EVP_PKEY *key;
+        Certificate *certificate;
+        atomic_uint_fast64_t n_signatures;
+};
+
+/* OpenSSL asks this for a passphrase: there is none, but it shows that the key is encrypted. */
+static int refuse_passphrase(char *buffer, int size, int is_writing, void *was_asked) {
+        *(bool *)was_asked = true;
+        return -1;
+}
+
+static int read_key(Span pem, EVP_PKEY **ret) {
+        _cleanup_(BIO_freep) BIO *bio = NULL;
+        bool is_encrypted = false;
+        EVP_PKEY *key;
+
+        if (pem.size == 0 || pem.size > PEM_SIZE_MAX)
+                return -ENOKEY;
+        bio = BIO_new_mem_buf(pem.data, pem.size);
+        if (!bio)
+                return openssl_failed(-ENOMEM);
+        key = PEM_read_bio_PrivateKey(bio, /* x= */ NULL, refuse_passphrase, &is_encrypted);
+        if (!key)
+                return openssl_failed(is_encrypted ? -EACCES : -ENOKEY);
+
+        *ret = key;
+        return 0;
+}
+
+static int try_key(EVP_PKEY *key) {
+        static const uint8_t text[] = "lanzad";
+        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *sign = EVP_MD_CTX_new();
+        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *verify = EVP_MD_CTX_new();
+        uint8_t signature[SIGNATURE_SIZE_MAX];
+        size_t size = sizeof(signature);
+
+        if (!sign || !verify)
+                return openssl_failed(-ENOMEM);
+        if (EVP_DigestSignInit(sign, NULL, EVP_sha256(), NULL, key) != 1 ||
+            EVP_DigestSign(sign, signature, &size, text, sizeof(text)) != 1 ||
+            EVP_DigestVerifyInit(verify, NULL, EVP_sha256(), NULL, key) != 1 ||
+            EVP_DigestVerify(verify, signature, size, text, sizeof(text)) != 1)
+                return openssl_failed(-ENOKEY);
+        return 0;
+}
+
+int signer_new_from_pem(Span key_pem, Span certificate_pem, Signer **ret) {
+        _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
+        _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+        Signer *signer;
+        int r;
+
+        r = certificate_from_pem(certificate_pem, &certificate);
+        if (r < 0)
+                return r;
+        r = read_key(key_pem, &key);
+        if (r < 0)
+                return r;
+        if (X509_check_private_key(certificate_x509(certificate), key) != 1)
+                return openssl_failed(-EKEYREJECTED);
+        if (!EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_get_bits(key) < KEY_BITS_MIN ||
+            EVP_PKEY_get_bits(key) > KEY_BITS_MAX)
+                return openssl_failed(-ERANGE);
+        r = try_key(key);
+        if (r < 0)
+                return r;
+
+        signer = calloc(1, sizeof(*signer));
+        if (!signer)
+                return -ENOMEM;
+        signer->key = TAKE_POINTER(key);
+        signer->certificate = TAKE_POINTER(certificate);
+        *ret = signer;
+        return 0;
+}
+
+Signer *signer_free(Signer *signer) {
+        if (signer) {
+                EVP_PKEY_free(signer->key);
+                certificate_unref(signer->certificate);
+                free(signer);
+        }
+        return NULL;
+}
+
+Certificate *signer_certificate(const Signer *signer) {
+        return signer->certificate;
+}
+
+uint64_t signer_signature_count(const Signer *signer) {
+        return signer->n_signatures;
+}
+
+EVP_PKEY *signer_key(const Signer *signer) {
+        return signer->key;
+}
+
+void signer_count(Signer *signer) {
+        atomic_fetch_add(&signer->n_signatures, 1);
+}
