@@ -28,8 +28,10 @@
 #define ESP_CONTENT_FOLDER "EFI/nixos"
 
 enum {
-        ESP_NAME_MAX = 255,     /* FAT: a long name's UTF-16 units */
-        ESP_NAME_PART_MAX = 64, /* PROFILE, NAME, VERSION */
+        ESP_NAME_MAX = 255, /* FAT: a long name's UTF-16 units */
+        ESP_TOKEN_MAX = 16,
+        ESP_NAME_PART_MAX = 48, /* PROFILE, NAME */
+        ESP_VERSION_MAX = 64,
         ESP_HASH_LENGTH = 52,
         TEMPORARY_NAME_SIZE = sizeof("LANZ0000.TMP"),
         TEMPORARY_NUMBER_MAX = 0xffff,
@@ -55,8 +57,8 @@ int image_name_parse(const char *name, const char *token, ImageName *ret);
 int image_name_format(const char *token, const char *profile, uint64_t generation, const char *specialisation,
                       const Sha256 *hash, char **ret);
 
-/* Whether TOKEN can begin a name: [A-Za-z0-9_.-], 1 to ESP_TOKEN_MAX characters. */
-enum { ESP_TOKEN_MAX = 16 };
+/* Whether TOKEN can begin a name: [A-Za-z0-9_.], 1 to ESP_TOKEN_MAX characters. No dash: what follows one could be
+ * taken for a profile of another install whose token is shorter. */
 bool image_token_valid(const char *token);
 
 /* NAME (any "….efi" or "….EFI", ours or not) without its boot counter, if it has one: what systemd-boot calls the

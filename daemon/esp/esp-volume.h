@@ -33,15 +33,17 @@ typedef struct VolumeSearch {
         const char *sys, *udev, *dev; /* where to learn of block devices; NULL: /sys, /run/udev, /dev. For tests */
 } VolumeSearch;
 
-/* Opens the volume of ROLE that is mounted on PATH, or, where PATH is NULL, the first of /boot, /efi and /boot/efi that
- * is one. A read-only one is opened too: whoever wants to write asks esp_volume_check_writable().
+/* Opens the volume of ROLE that is mounted on PATH inside ROOT (util/root.h), or, where PATH is NULL, the first of
+ * /boot, /efi and /boot/efi that is one. A read-only one is opened too: whoever wants to write asks
+ * esp_volume_check_writable().
  *
  * What is checked: that PATH is the root of a mount (statx(2), STATX_ATTR_MOUNT_ROOT); that the file system is FAT
  * (statfs(2)); that its block device is a partition of ROLE's type, by udev's data base, or, where that has nothing
  * (early boot, a chroot), by the GPT of the disk itself. SEARCH may be NULL.
  *
  * Returns -ENODEV (CONDITION_ESP_NOT_FOUND), naming for each place what was found instead. */
-int esp_volume_open(const char *path, VolumeRole role, const VolumeSearch *search, EspVolume *ret, Failure *failure);
+int esp_volume_open(int root, const char *path, VolumeRole role, const VolumeSearch *search, EspVolume *ret,
+                    Failure *failure);
 void esp_volume_done(EspVolume *volume);
 
 /* Returns -EROFS (CONDITION_ESP_READ_ONLY) if it is mounted read-only. */

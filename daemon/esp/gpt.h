@@ -5,12 +5,10 @@
 
 #include <stdint.h>
 
+#include "daemon/util/guid.h"
 #include "daemon/util/span.h"
 
-enum {
-        GUID_TEXT_SIZE = 37, /* "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" and NUL */
-        GPT_ENTRIES_MAX_BYTES = 4 * 1024 * 1024,
-};
+enum { GPT_ENTRIES_MAX_BYTES = 4 * 1024 * 1024 };
 
 #define GPT_TYPE_ESP "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 #define GPT_TYPE_XBOOTLDR "bc13c2ff-59e6-4262-a352-b275fd6f7172"

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/esp/loader-conf.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/esp/esp-names.h"
+#include "daemon/esp/loader-version.h"
+
+/* The first systemd-boot that knows `preferred`: a default that gives way once its tries are used up. */
+#define LOADER_VERSION_PREFERRED "260"
+
+static bool is_line_text(Span line) {
+        for (size_t i = 0; i < line.size; i++)
+                if ((line.data[i] < 0x20 && line.data[i] != '\t') || line.data[i] == 0x7f)
+                        return false;
+        return true;
+}
+
+static bool has_key(Span line, const char *key) {
+        size_t start = 0, length = strlen(key);
+
+        while (start < line.size && (line.data[start] == ' ' || line.data[start] == '\t'))
+                start++;
+        if (line.size - start < length || memcmp(line.data + start, key, length) != 0)
+                return false;
+        return start + length == line.size || line.data[start + length] == ' ' || line.data[start + length] == '\t';
+}
+
+static int append_lines(Span lines, Buffer *text) {
+        int r;
+
+        while (lines.size > 0) {
+                const uint8_t *end = memchr(lines.data, '\n', lines.size);
+                size_t length = end ? (size_t)(end - lines.data) : lines.size;
+                Span line = {lines.data, length};
+
+                lines = (Span){lines.data + length + (end ? 1 : 0), lines.size - length - (end ? 1 : 0)};
+                if (!is_line_text(line))
+                        return -EINVAL;
+                if (has_key(line, "default") || has_key(line, "preferred"))
+                        continue;
+                r = buffer_append(text, line);
+                if (r < 0)
+                        return r;
+                r = buffer_append_string(text, "\n");
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* systemd-boot compares with entry names in lower case, and folds only those. */
+static int append_entry(const char *key, const char *entry, const char *suffix, Buffer *text) {
+        size_t start;
+        int r;
+
+        r = buffer_append_format(text, "%s ", key);
+        if (r < 0)
+                return r;
+        start = text->size;
+        r = buffer_append_format(text, "%s%s\n", entry, suffix);
+        if (r < 0)
+                return r;
+        for (size_t i = start; i < text->size; i++)
+                if (text->data[i] >= 'A' && text->data[i] <= 'Z')
+                        text->data[i] += 'a' - 'A';
+        return 0;
+}
+
+int loader_conf_format(const LoaderConf *conf, Buffer *ret) {
+        _cleanup_(buffer_done) Buffer text = {};
+        int r;
+
+        r = append_lines(conf->lines, &text);
+        if (r < 0)
+                return r;
+        if (conf->counting && conf->default_image && conf->loader_version &&
+            version_compare(conf->loader_version, LOADER_VERSION_PREFERRED) >= 0) {
+                r = append_entry("preferred", conf->default_image, "", &text);
+                if (r < 0)
+                        return r;
+        }
+        if (!conf->counting && conf->default_image)
+                r = append_entry("default", conf->default_image, "", &text);
+        else
+                r = append_entry("default", conf->token ?: ESP_TOKEN_DEFAULT, "-*", &text);
+        if (r < 0)
+                return r;
+        *ret = TAKE_STRUCT(text);
+        return 0;
+}

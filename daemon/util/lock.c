@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/util/lock.h"
+
+#include <errno.h>
+#include <sys/file.h>
+#include <time.h>
+
+/* flock(2) has no timeout, and signals are not for threads: waiting is asking again. */
+enum { POLL_MS = 50 };
+
+static uint64_t now_ms(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int folder_lock(int fd, const char *name, uint64_t timeout_ms, LockWaiting waiting, void *userdata, Failure *failure) {
+        const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+        uint64_t start = now_ms();
+
+        for (;;) {
+                if (flock(fd, LOCK_EX | LOCK_NB) >= 0)
+                        return 0;
+                if (errno == EINTR)
+                        continue;
+                if (errno != EWOULDBLOCK)
+                        return failure_set_errno(failure, -errno, "cannot lock %s", name);
+                if (now_ms() - start >= timeout_ms)
+                        return failure_set(failure, CONDITION_BUSY, "%s is locked by another operation that is running",
+                                           name);
+                if (waiting)
+                        waiting(userdata, name);
+                waiting = NULL;
+                nanosleep(&pause, NULL);
+        }
+}
