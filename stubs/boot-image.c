@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stubs/boot-image.h"
+
+#include "stubs/esp-path.h"
+#include "stubs/pe-view.h"
+
+static bool refuse(Text *why, const char *format, ...) {
+        __builtin_va_list arguments;
+
+        text_append(why, "This boot image ");
+        __builtin_va_start(arguments, format);
+        text_append_list(why, format, arguments);
+        __builtin_va_end(arguments);
+        text_append(why, ". Boot another entry, and have this one written anew.");
+        return false;
+}
+
+/* The content of a section of a loaded image, empty if there is no such section: content itself is never empty. */
+static bool read_section(const PeView *pe, const char *name, Bytes *ret, Text *why) {
+        PeSection section;
+        Bytes content = {};
+        unsigned count = pe_view_find(pe, name, &section);
+
+        if (count > 1)
+                return refuse(why, "has its section %s twice", name);
+        if (count == 1 && (section.virtual_size == 0 || section.virtual_size > section.raw_size ||
+                           !bytes_slice(pe->image, section.virtual_address, section.virtual_size, &content)))
+                return refuse(why, "has a section %s of %u bytes in memory and %u in the file, which cannot be", name,
+                              (uint64_t)section.virtual_size, (uint64_t)section.raw_size);
+
+        *ret = content;
+        return true;
+}
+
+static bool read_kernel(const PeView *pe, FileReference *ret, Text *why) {
+        Bytes path, hash;
+
+        if (!read_section(pe, LANZA_SECTION_KERNEL, &path, why) ||
+            !read_section(pe, LANZA_SECTION_KERNEL_HASH, &hash, why))
+                return false;
+        if (path.size == 0)
+                return refuse(why, "names no kernel (it has no section %s)", LANZA_SECTION_KERNEL);
+        if (bytes_start_with(path, LANZA_EMBEDDED_MAGIC))
+                return refuse(why, "carries its kernel inside; this lanzastub starts only kernels named by path");
+        const char *wrong = esp_path_check(path);
+        if (wrong)
+                return refuse(why, "names as its kernel \"%b\", and that path %s", path, wrong);
+        if (hash.size != 0 && hash.size != LANZA_HASH_SIZE)
+                return refuse(why, "has a kernel hash of %u bytes instead of 32", (uint64_t)hash.size);
+
+        *ret = (FileReference){path, hash.data};
+        return true;
+}
+
+static bool read_initrds(const PeView *pe, bool secure_boot, BootImage *image, Text *why) {
+        Bytes list, hashes, paths[LANZA_INITRDS_MAX];
+        size_t count = 0;
+
+        if (!read_section(pe, LANZA_SECTION_INITRD, &list, why) ||
+            !read_section(pe, LANZA_SECTION_INITRD_HASH, &hashes, why))
+                return false;
+        const char *wrong = list.size > 0 ? esp_path_list_parse(list, paths, &count) : NULL;
+        if (wrong)
+                return refuse(why, "names as its initrds \"%b\", and that list %s", list, wrong);
+        if (hashes.size > 0 && hashes.size != count * LANZA_HASH_SIZE)
+                return refuse(why, "has %u bytes of initrd hashes instead of 32 for each of its %u initrds",
+                              (uint64_t)hashes.size, (uint64_t)count);
+        if (count > 0 && hashes.size == 0 && secure_boot)
+                return refuse(why, "has no hash of its initrd %b, which is needed while Secure Boot is on", paths[0]);
+
+        for (size_t i = 0; i < count; i++)
+                image->initrds[i] = (FileReference){paths[i], hashes.data ? hashes.data + i * LANZA_HASH_SIZE : NULL};
+        image->initrd_count = count;
+        return true;
+}
+
+bool boot_image_read(Bytes image, bool secure_boot, BootImage *ret, Text *why) {
+        BootImage boot = {};
+        PeView pe;
+
+        const char *wrong = pe_view_open(image, &pe);
+        if (wrong)
+                return refuse(why, "%s", wrong);
+        if (!read_section(&pe, LANZA_SECTION_CMDLINE, &boot.command_line, why) ||
+            !read_kernel(&pe, &boot.kernel, why) || !read_initrds(&pe, secure_boot, &boot, why))
+                return false;
+
+        *ret = boot;
+        return true;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stubs/console.h"
+
+#include "stubs/efi.h"
+
+enum {
+        SECONDS = 8,
+        UNITS_A_SECOND = 10 * 1000 * 1000, /* timers count 100 ns */
+};
+
+static void print(const uint16_t *text) {
+        if (ST->ConOut)
+                ST->ConOut->OutputString(ST->ConOut, (CHAR16 *)text);
+}
+
+void console_note(const char *format, ...) {
+        static Text line;
+        __builtin_va_list arguments;
+
+        text_clear(&line);
+        text_append(&line, "lanzastub: ");
+        __builtin_va_start(arguments, format);
+        text_append_list(&line, format, arguments);
+        __builtin_va_end(arguments);
+        print(line.data);
+        print(u"\r\n");
+}
+
+static void wait_for_key_or_timeout(void) {
+        EFI_EVENT timer;
+        UINTN index;
+
+        if (EFI_ERROR(BS->CreateEvent(EVT_TIMER, TPL_APPLICATION, NULL, NULL, &timer)))
+                return;
+        if (!EFI_ERROR(BS->SetTimer(timer, TimerRelative, (UINT64)SECONDS * UNITS_A_SECOND))) {
+                EFI_EVENT events[] = {timer, ST->ConIn ? ST->ConIn->WaitForKey : NULL};
+                BS->WaitForEvent(events[1] ? 2 : 1, events, &index);
+        }
+        BS->CloseEvent(timer);
+}
+
+void console_explain(const Text *sentence) {
+        EFI_INPUT_KEY key;
+
+        print(u"\r\n");
+        console_note("%w", sentence->data);
+        console_note("Back to the boot loader in %u seconds, or at a key press.", (uint64_t)SECONDS);
+
+        /* The key that chose this entry may still be waiting to be read. */
+        while (ST->ConIn && !EFI_ERROR(ST->ConIn->ReadKeyStroke(ST->ConIn, &key)))
+                ;
+        wait_for_key_or_timeout();
+        while (ST->ConIn && !EFI_ERROR(ST->ConIn->ReadKeyStroke(ST->ConIn, &key)))
+                ;
+}

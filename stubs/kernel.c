@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stubs/kernel.h"
+
+#include "stubs/device-path.h"
+#include "stubs/esp-path.h"
+#include "stubs/kernel-image.h"
+#include "stubs/pages.h"
+
+#if defined(__x86_64__)
+enum { MACHINE = PE_MACHINE_X64 };
+#elif defined(__aarch64__)
+enum { MACHINE = PE_MACHINE_AARCH64 };
+#endif
+
+typedef EFI_STATUS(EFIAPI *EntryPoint)(EFI_HANDLE image, EFI_SYSTEM_TABLE *system_table);
+
+static EFI_STATUS open_image(const KernelStart *start, KernelImage *ret, Text *why) {
+        const char *wrong = kernel_image_open(start->file, MACHINE, ret);
+
+        if (wrong)
+                return fail(why, EFI_LOAD_ERROR, "The kernel %b %s. " BOOT_ANOTHER, start->path, wrong);
+        if (start->needs_initrd && !ret->loads_initrd)
+                return fail(
+                        why, EFI_UNSUPPORTED,
+                        "The kernel %b cannot take an initrd from its boot image: Linux can since 5.8. " BOOT_ANOTHER,
+                        start->path);
+        return EFI_SUCCESS;
+}
+
+static EFI_STATUS came_back(const KernelStart *start, EFI_STATUS status, Text *why) {
+        return fail(why, EFI_ERROR(status) ? status : EFI_ABORTED,
+                    "The kernel %b did not start and came back (%s). " BOOT_ANOTHER, start->path, status_name(status));
+}
+
+static void set_load_options(EFI_LOADED_IMAGE *loaded_image, CommandLine *line) {
+        loaded_image->LoadOptions = line->length > 0 ? line->text : NULL;
+        loaded_image->LoadOptionsSize = line->length > 0 ? (UINT32)((line->length + 1) * sizeof *line->text) : 0;
+}
+
+/* Linux finds its image, command line and volume by the LoadedImage protocol on the handle that it is called with. That
+ * is ours, with the first two replaced: a handle of our own making would lack what firmware keeps privately beside it.
+ */
+EFI_STATUS kernel_start_trusted(const KernelStart *start, Text *why) {
+        _cleanup_(pages_free) Pages memory = {};
+        EFI_LOADED_IMAGE before = *start->loaded_image;
+        KernelImage kernel;
+
+        EFI_STATUS status = open_image(start, &kernel, why);
+        if (EFI_ERROR(status))
+                return status;
+        status = pages_allocate(EfiLoaderCode, kernel.memory_size, kernel.alignment, "kernel", &memory, why);
+        if (EFI_ERROR(status))
+                return status;
+        kernel_image_place(&kernel, memory.data);
+        __builtin___clear_cache((char *)memory.data, (char *)memory.data + memory.size);
+
+        start->loaded_image->ImageBase = memory.data;
+        start->loaded_image->ImageSize = memory.size;
+        set_load_options(start->loaded_image, start->command_line);
+        EntryPoint entry = (EntryPoint)(uintptr_t)(memory.data + kernel.pe.entry_point);
+        status = entry(start->image, ST);
+
+        *start->loaded_image = before;
+        return came_back(start, status, why);
+}
+
+/* The kernel's full device path, in memory to be freed with FreePool: firmware's policy and its log name it. */
+static EFI_STATUS make_device_path(const KernelStart *start, EFI_DEVICE_PATH **ret, Text *why) {
+        EFI_GUID protocol = EFI_DEVICE_PATH_PROTOCOL_GUID;
+        const void *volume = NULL;
+        CHAR16 name[LANZA_ESP_PATH_MAX_BYTES + 1];
+        uint8_t *path;
+
+        EFI_STATUS status = BS->HandleProtocol(start->loaded_image->DeviceHandle, &protocol, (void **)&volume);
+        size_t volume_size = EFI_ERROR(status) ? 0 : device_path_size(volume);
+        size_t name_size = (start->path.size + 1) * sizeof *name;
+        size_t node_size = sizeof(EFI_DEVICE_PATH) + name_size;
+        status = BS->AllocatePool(EfiLoaderData, volume_size + node_size + sizeof(EFI_DEVICE_PATH), (void **)&path);
+        if (EFI_ERROR(status))
+                return fail(why, status, "There is no memory to start the kernel %b (%s).", start->path,
+                            status_name(status));
+
+        EFI_DEVICE_PATH node = {MEDIA_DEVICE_PATH, MEDIA_FILEPATH_DP, {(UINT8)node_size, (UINT8)(node_size >> 8)}};
+        EFI_DEVICE_PATH end = {END_DEVICE_PATH_TYPE, END_ENTIRE_DEVICE_PATH_SUBTYPE, {sizeof end, 0}};
+        esp_path_to_utf16(start->path, name);
+        if (volume_size > 0)
+                memcpy(path, volume, volume_size);
+        memcpy(path + volume_size, &node, sizeof node);
+        memcpy(path + volume_size + sizeof node, name, name_size);
+        memcpy(path + volume_size + node_size, &end, sizeof end);
+
+        *ret = (EFI_DEVICE_PATH *)path;
+        return EFI_SUCCESS;
+}
+
+static void unload_image(EFI_HANDLE *image) {
+        if (*image)
+                BS->UnloadImage(*image);
+        *image = NULL;
+}
+
+static void free_device_path(EFI_DEVICE_PATH **path) {
+        if (*path)
+                BS->FreePool(*path);
+        *path = NULL;
+}
+
+EFI_STATUS kernel_start_by_firmware(const KernelStart *start, Text *why) {
+        EFI_GUID protocol = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+        _cleanup_(free_device_path) EFI_DEVICE_PATH *path = NULL;
+        _cleanup_(unload_image) EFI_HANDLE image = NULL; /* firmware may load it and still answer Security Violation */
+        EFI_LOADED_IMAGE *loaded_image;
+        KernelImage kernel;
+
+        EFI_STATUS status = open_image(start, &kernel, why);
+        if (EFI_ERROR(status))
+                return status;
+        status = make_device_path(start, &path, why);
+        if (EFI_ERROR(status))
+                return status;
+
+        status = BS->LoadImage(/* BootPolicy= */ FALSE, start->image, path, (void *)start->file.data, start->file.size,
+                               &image);
+        if (status == EFI_SECURITY_VIOLATION || status == EFI_ACCESS_DENIED)
+                return fail(
+                        why, status,
+                        "The firmware refuses the kernel %b (%s): it is not signed by a key in db, or it is revoked in "
+                        "dbx, and this boot image has no hash to trust it by. " BOOT_ANOTHER,
+                        start->path, status_name(status));
+        if (EFI_ERROR(status))
+                return fail(why, status, "The firmware cannot load the kernel %b (%s). " BOOT_ANOTHER, start->path,
+                            status_name(status));
+
+        status = BS->HandleProtocol(image, &protocol, (void **)&loaded_image);
+        if (EFI_ERROR(status))
+                return came_back(start, status, why);
+        set_load_options(loaded_image, start->command_line);
+        return came_back(start, BS->StartImage(image, NULL, NULL), why);
+}
