@@ -16,6 +16,7 @@
 
 #include "daemon/crypto/openssl.h"
 #include "daemon/util/buffer.h"
+#include "daemon/util/utf8.h"
 
 enum {
         DER_SIZE_MAX = 64 * 1024, /* firmware's own limits are lower */
@@ -53,50 +54,35 @@ static int read_sequence(Span span, Span *ret_object, Span *ret_content) {
         return 0;
 }
 
-/* Length of a well-formed UTF-8 sequence at TEXT that may be shown as it is, else 0. */
-static size_t printable_length(const uint8_t *text, size_t size) {
-        static const uint32_t lowest[] = {0, 0x20, 0xa0, 0x800, 0x10000};
-        size_t length = text[0] < 0x80       ? 1
-                        : text[0] >> 5 == 6  ? 2
-                        : text[0] >> 4 == 14 ? 3
-                        : text[0] >> 3 == 30 ? 4
-                                             : 0;
-        uint32_t character;
+/* Whether byte I may be shown as it is: not if it is (part of) a control character, or not of UTF-8 text. */
+static bool is_printable(Span text, size_t i, bool is_utf8) {
+        const uint8_t byte = text.data[i];
 
-        if (length == 0 || length > size)
-                return 0;
-        character = length == 1 ? text[0] : text[0] & (0x7f >> length);
-        for (size_t i = 1; i < length; i++) {
-                if ((text[i] & 0xc0) != 0x80)
-                        return 0;
-                character = character << 6 | (text[i] & 0x3f);
-        }
-        if (character < lowest[length] || character == 0x7f || character > 0x10ffff)
-                return 0;
-        if (character >= 0xd800 && character <= 0xdfff)
-                return 0;
-        return length;
+        if (byte < 0x80)
+                return byte >= 0x20 && byte != 0x7f;
+        if (!is_utf8)
+                return false;
+        if (byte == 0xc2)
+                return text.data[i + 1] >= 0xa0;
+        return byte >= 0xa0 || i == 0 || text.data[i - 1] != 0xc2;
 }
 
-/* A copy of SIZE bytes at TEXT as valid UTF-8 without control characters: other bytes become \XX. */
-static char *printable_text(const uint8_t *text, size_t size) {
-        char *result = malloc(3 * size + 1);
+/* A copy of TEXT as UTF-8 without control characters: other bytes become \XX. */
+static char *printable_text(Span text) {
+        const bool is_utf8 = utf8_check(text) >= 0;
+        char *result = malloc(3 * text.size + 1);
         char *end = result;
 
         if (!result)
                 return NULL;
-        while (size > 0) {
-                size_t length = printable_length(text, size);
-                if (length > 0)
-                        end = mempcpy(end, text, length);
-                else {
-                        length = 1;
-                        *end++ = '\\';
-                        *end++ = "0123456789ABCDEF"[*text >> 4];
-                        *end++ = "0123456789ABCDEF"[*text & 15];
+        for (size_t i = 0; i < text.size; i++) {
+                if (is_printable(text, i, is_utf8)) {
+                        *end++ = text.data[i];
+                        continue;
                 }
-                text += length;
-                size -= length;
+                *end++ = '\\';
+                *end++ = "0123456789ABCDEF"[text.data[i] >> 4];
+                *end++ = "0123456789ABCDEF"[text.data[i] & 15];
         }
         *end = '\0';
         return result;
@@ -115,7 +101,7 @@ static char *read_subject(const X509 *x509) {
                 return strdup("");
         }
         size = BIO_get_mem_data(bio, &text);
-        return printable_text((const uint8_t *)text, size > 0 ? size : 0);
+        return printable_text((Span){(const uint8_t *)text, size > 0 ? size : 0});
 }
 
 static char *read_common_name(const X509 *x509) {
@@ -134,7 +120,7 @@ static char *read_common_name(const X509 *x509) {
                 return strdup("");
         }
 
-        text = printable_text(utf8, size);
+        text = printable_text((Span){utf8, size});
         OPENSSL_free(utf8);
         return text;
 }

@@ -28,6 +28,20 @@ size_t digest_size(DigestAlgorithm algorithm) {
         return sizes[algorithm];
 }
 
+Span digest_oid(DigestAlgorithm algorithm) {
+        static const struct {
+                size_t size;
+                uint8_t bytes[9];
+        } oids[DIGEST_COUNT] = {
+                [DIGEST_SHA1] = {5, {0x2b, 0x0e, 0x03, 0x02, 0x1a}},
+                [DIGEST_SHA256] = {9, {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01}},
+                [DIGEST_SHA384] = {9, {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02}},
+                [DIGEST_SHA512] = {9, {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03}},
+        };
+
+        return (Span){oids[algorithm].bytes, oids[algorithm].size};
+}
+
 const EVP_MD *digest_algorithm_md(DigestAlgorithm algorithm) {
         switch (algorithm) {
         case DIGEST_SHA1:

@@ -26,6 +26,9 @@ typedef struct Sha256 {
 /* Bytes of a digest, 20 to 64. */
 size_t digest_size(DigestAlgorithm algorithm);
 
+/* The algorithm's object identifier as DER has it, without tag and length. */
+Span digest_oid(DigestAlgorithm algorithm);
+
 /* A running digest. Returns -ENOMEM, or -EOPNOTSUPP where the library refuses the algorithm. */
 typedef struct Digest Digest;
 int digest_new(DigestAlgorithm algorithm, Digest **ret);

@@ -227,20 +227,9 @@ static int indirect_data(const SignedData *data, Span *ret) {
 }
 
 static int read_digest_algorithm(Span oid, DigestAlgorithm *ret) {
-        static const struct {
-                DigestAlgorithm algorithm;
-                size_t size;
-                uint8_t oid[9];
-        } known[] = {
-                {DIGEST_SHA1, 5, {0x2b, 0x0e, 0x03, 0x02, 0x1a}},
-                {DIGEST_SHA256, 9, {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01}},
-                {DIGEST_SHA384, 9, {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02}},
-                {DIGEST_SHA512, 9, {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03}},
-        };
-
-        for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
-                if (span_equal(oid, (Span){known[i].oid, known[i].size})) {
-                        *ret = known[i].algorithm;
+        for (DigestAlgorithm i = 0; i < DIGEST_COUNT; i++)
+                if (span_equal(oid, digest_oid(i))) {
+                        *ret = i;
                         return 0;
                 }
         return -EBADMSG;
