@@ -63,7 +63,8 @@ typedef struct PeImage {
 } PeImage;
 
 /* Checks the headers of a whole file in memory. Returns -EBADMSG for anything that a UEFI loader would not load:
- * offsets outside the file, more sections than the maximum, headers that contradict each other. */
+ * offsets outside the file, more sections than the maximum, headers that contradict each other. Stricter than firmware
+ * only where the PE header begins above 64 KiB. */
 int pe_image_parse(Span file, PeImage *ret);
 
 /* The same for an open regular file, of which only the headers are read. FD stays the caller's. Further errors are
