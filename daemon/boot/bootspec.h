@@ -13,7 +13,7 @@
 
 /* Limits: a document that exceeds one is refused. Real ones have some kilobytes. */
 enum {
-        BOOTSPEC_MAX_BYTES = 4 * 1024 * 1024,
+        BOOTSPEC_MAX_BYTES = 2 * 1024 * 1024,
         BOOTSPEC_MAX_DEPTH = 8,             /* specialisations within specialisations */
         BOOTSPEC_MAX_SPECIALISATIONS = 256, /* all of a document, nested ones included */
         BOOTSPEC_MAX_TEXT = 1024,           /* bytes of a label, a sort key, a specialisation's name */

@@ -57,7 +57,8 @@ void generation_list_done(GenerationList *list);
 int generation_list_read(int root, const char *profiles, StringList *warnings, GenerationList *ret, Failure *failure);
 
 /* The real path inside ROOT of the toplevel that LINK (such as GENERATION_BOOTED_SYSTEM) leads to. Returns -ENOENT if
- * LINK is missing or dangles, -ELOOP, and -EXDEV if it leads anywhere but directly into the store. Owned. */
+ * LINK is missing or dangles, -ELOOP, -EXDEV if it leads anywhere but directly into the store, -ENOTDIR
+ * if what is there is no folder, -EINVAL if its name has control characters. Owned. */
 int toplevel_resolve(int root, const char *link, char **ret);
 
 /* The generation and variant whose toplevel is TOPLEVEL (a specialisation's too). With several, one that is current,
