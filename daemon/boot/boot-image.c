@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/boot/boot-image.h"
 
-/* The hash in an image's name
- * ---------------------------
+/* The hash of an image
+ * --------------------
  * It is the SHA-256 of a sequence of fields. A field is its length as 64-bit little-endian integer, then its bytes: no
  * two different sequences have the same bytes. The fields are:
  *
@@ -25,8 +25,6 @@
 
 #include "daemon/boot/generation.h"
 #include "daemon/boot/os-release.h"
-#include "daemon/boot/text.h"
-#include "daemon/util/encode.h"
 #include "daemon/util/file.h"
 #include "stubs/stub-abi.h"
 
@@ -35,10 +33,7 @@
 /* What Linux keeps of a command line on x86 and arm64: COMMAND_LINE_SIZE without the NUL. */
 enum { LINUX_COMMAND_LINE_MAX = 2047 };
 
-static const char name_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-
 void boot_image_done(BootImage *image) {
-        free(image->file_name);
         free(image->title);
         free(image->version);
         free(image->sort_key);
@@ -47,34 +42,24 @@ void boot_image_done(BootImage *image) {
         *image = (BootImage){};
 }
 
-/* The release in the name of the store path that KERNEL is in: what follows its first "-linux-". */
-static void kernel_version(const char *kernel, char ret[static CONTENT_VERSION_MAX + 1]) {
+int kernel_version(const char *kernel, char **ret) {
+        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
         static const char store[] = GENERATION_STORE "/", marker[] = "-linux-";
         const char *name = strncmp(kernel, store, strlen(store)) == 0 ? kernel + strlen(store) : "";
-        size_t length = strcspn(name, "/");
-        const char *version = memmem(name, length, marker, strlen(marker));
+        const char *end = name + strcspn(name, "/"), *version = memmem(name, end - name, marker, strlen(marker));
+        char *copy;
 
-        strcpy(ret, "unknown");
-        if (!version)
-                return;
-        version += strlen(marker);
-        length -= version - name;
-        if (length == 0 || length > CONTENT_VERSION_MAX || strspn(version, name_characters) < length)
-                return;
-        memcpy(ret, version, length);
-        ret[length] = 0;
-}
-
-char *content_name(ContentKind kind, const char *kernel, const Sha256 *hash) {
-        _cleanup_(free_pointer) char *encoded = base32_encode((Span){hash->bytes, sizeof(hash->bytes)});
-        char version[CONTENT_VERSION_MAX + 1], *name;
-
-        if (!encoded)
-                return NULL;
-        kernel_version(kernel, version);
-        if (asprintf(&name, "%s-%s-%s.efi", kind == CONTENT_KERNEL ? "kernel" : "initrd", version, encoded) < 0)
-                return NULL;
-        return name;
+        if (version)
+                version += strlen(marker);
+        if (version && end > version && end - version <= KERNEL_VERSION_MAX &&
+            version + strspn(version, allowed) >= end)
+                copy = strndup(version, end - version);
+        else
+                copy = strdup("unknown");
+        if (!copy)
+                return -ENOMEM;
+        *ret = copy;
+        return 0;
 }
 
 /* Whether the stub takes PATH: the grammar in stubs/stub-abi.h. */
@@ -192,7 +177,7 @@ static int hash_field(Digest *digest, Span field) {
         return r < 0 ? r : digest_update(digest, field);
 }
 
-static int hash_image(const BootImageInput *input, const BootImage *image, char **ret) {
+static int hash_image(const BootImageInput *input, BootImage *image) {
         const char *specialisation = input->variant->specialisation;
         const Span head[] = {
                 span_from_string(IMAGE_HASH_FORM),
@@ -216,38 +201,7 @@ static int hash_image(const BootImageInput *input, const BootImage *image, char 
                 r = digest_final(digest, hash);
         if (r < 0)
                 return r;
-        *ret = base32_encode((Span){hash, SHA256_SIZE});
-        return *ret ? 0 : -ENOMEM;
-}
-
-/* The first MAXIMUM characters of TEXT as part of a file name. Owned. */
-static char *name_part(const char *text, size_t maximum) {
-        char *part = strndup(text, maximum);
-
-        for (char *next = part; next && *next; next++)
-                if (!strchr(name_characters, *next))
-                        *next = '_';
-        return part;
-}
-
-static int name_image(const BootImageInput *input, BootImage *image) {
-        const char *specialisation = input->variant->specialisation;
-        _cleanup_(free_pointer) char *hash = NULL,
-                                     *profile = name_part(input->profile ? input->profile : "", BOOT_IMAGE_PROFILE_MAX),
-                                     *name = name_part(specialisation ? specialisation : "",
-                                                       BOOT_IMAGE_SPECIALISATION_MAX);
-        int r;
-
-        if (!profile || !name)
-                return -ENOMEM;
-        r = hash_image(input, image, &hash);
-        if (r < 0)
-                return r;
-        if (asprintf(&image->file_name, "nixos-%s%sgeneration-%" PRIu64 "%s%s-%s.efi", profile, *profile ? "-" : "",
-                     input->generation, *name ? "-specialisation-" : "", name, hash) < 0) {
-                image->file_name = NULL;
-                return -ENOMEM;
-        }
+        memcpy(image->hash.bytes, hash, SHA256_SIZE);
         return 0;
 }
 
@@ -275,7 +229,7 @@ int boot_image_compose(const BootImageInput *input, StringList *warnings, BootIm
                 if (r < 0)
                         return r;
         }
-        r = name_image(input, &image);
+        r = hash_image(input, &image);
         if (r < 0)
                 return r;
         *ret = TAKE_STRUCT(image);
