@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The machine for tests, and what is shown in it.
+
+PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux xz-utils
+
+# What the machine gets of lanzad is what `make install` installs.
+FIRMWARE_INPUTS := $(B)/vm/installed
+
+$(B)/vm/installed: $(B)/lanzad $(B)/stubs/lanzastubx64.efi units/lanzad.conf
+	@rm -rf $(B)/vm/root
+	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(B)/vm/root) prefix=/usr sysconfdir=/etc
+	@touch $@
