@@ -39,7 +39,8 @@ typedef struct ApplyResult {
         StringList contents_written, contents_removed; /* file names */
         StringList loaders_written;                    /* paths; loader/loader.conf too */
         size_t images_kept, contents_kept;
-        uint64_t bytes_written, bytes_removed; /* of contents, images, loaders: file sizes, not clusters */
+        uint64_t bytes_written; /* of all files */
+        uint64_t bytes_removed; /* in whole clusters: what became free by removing images and contents */
 } ApplyResult;
 
 void apply_result_done(ApplyResult *result);

@@ -28,7 +28,6 @@ typedef struct EspVolume {
 
 /* How strictly to look. */
 typedef struct VolumeSearch {
-        const char *root;             /* a tree in which all paths are looked up (--root); NULL: the running system */
         bool any_folder;              /* take any folder for a volume, as in --root trees and tests */
         const char *sys, *udev, *dev; /* where to learn of block devices; NULL: /sys, /run/udev, /dev. For tests */
 } VolumeSearch;
@@ -48,3 +47,8 @@ void esp_volume_done(EspVolume *volume);
 
 /* Returns -EROFS (CONDITION_ESP_READ_ONLY) if it is mounted read-only. */
 int esp_volume_check_writable(const EspVolume *volume, Failure *failure);
+
+/* The type and UUID of the partition that is block device MAJOR:MINOR, as GPT has them (lower case). Returns -ENOENT if
+ * it is no partition of a GPT, or what kept it from being told. SEARCH may be NULL. */
+int partition_lookup(unsigned major, unsigned minor, const VolumeSearch *search, char ret_type[static GUID_TEXT_SIZE],
+                     char ret_uuid[static GUID_TEXT_SIZE]);

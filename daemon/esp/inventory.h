@@ -59,16 +59,22 @@ typedef struct EspLoader {
         bool signed_by_us, signed_by_current;
 } EspLoader;
 
+typedef struct EspLeftover {
+        char *path; /* from the root */
+        uint64_t size;
+} EspLeftover;
+
 typedef struct Inventory {
         EspImage *images; /* everything in EFI/Linux that ends in ".efi", sorted by name */
         size_t image_count;
         EspContent *contents; /* everything in EFI/nixos, sorted by name */
         size_t content_count;
         EspLoader loaders[LOADER_PLACES];
-        bool has_loader_conf; /* and could be read */
+        bool has_loader_conf;     /* a file, and it could be read */
+        bool loader_conf_blocked; /* something that is no file stands under its name */
         Buffer loader_conf;
-        uint64_t loader_conf_size;
-        StringList temporaries; /* paths of files that an earlier run left under temporary names */
+        EspLeftover *leftovers; /* what an earlier run left under temporary names */
+        size_t leftover_count;
 } Inventory;
 
 typedef struct InventoryParameters {

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The real implementation of the volume's operations.
+ *
+ * Every path is split into its folder, which is opened beneath the root without following anything out of it, and a
+ * name in that folder, on which the *at() calls work.
+ *
+ * A barrier on vfat takes both calls: syncfs(2) writes out data, FAT and folders, but sends the disk no flush there;
+ * fsync(2) of a folder does. */
+
+#include "daemon/esp/esp-io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "daemon/util/file.h"
+
+enum { FOLDER_ENTRIES_MAX = 1 << 20 };
+
+struct EspFile {
+        int fd;
+};
+
+static int root_of(const EspIo *io) {
+        return ((const EspSystemIo *)io)->root_fd;
+}
+
+/* Opens the folder that PATH stands in; *ret_name points to the rest of PATH. */
+static int open_parent(const EspIo *io, const char *path, const char **ret_name) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_(free_pointer) char *folder = slash ? strndup(path, slash - path) : strdup(".");
+
+        if (!folder)
+                return -ENOMEM;
+        *ret_name = slash ? slash + 1 : path;
+        return file_open(root_of(io), folder, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static int open_file(const EspIo *io, const char *path, int flags, EspFile **ret) {
+        const char *name;
+        _cleanup_(close_fd) int folder = open_parent(io, path, &name);
+        _cleanup_(close_fd) int fd = -EBADF;
+        EspFile *file;
+
+        if (folder < 0)
+                return folder;
+        fd = file_open(folder, name, flags | O_NOFOLLOW, flags & O_CREAT ? 0600 : 0);
+        if (fd < 0)
+                return fd;
+        file = malloc(sizeof(*file));
+        if (!file)
+                return -ENOMEM;
+        file->fd = TAKE_FD(fd);
+        *ret = file;
+        return 0;
+}
+
+static int system_make_folders(EspIo *io, const char *folder) {
+        return folder_make(root_of(io), folder, 0700);
+}
+
+static int system_list(EspIo *io, const char *folder, StringList *ret) {
+        int r = folder_list(root_of(io), folder, FOLDER_ENTRIES_MAX, ret);
+
+        return r == -ENOENT ? 0 : r;
+}
+
+static int system_create(EspIo *io, const char *path, EspFile **ret) {
+        return open_file(io, path, O_WRONLY | O_CREAT | O_EXCL, ret);
+}
+
+static int system_write(EspIo *io, EspFile *file, Span bytes) {
+        return file_write_fd(file->fd, bytes);
+}
+
+static int system_hold(EspIo *io, const char *path, EspFile **ret) {
+        return open_file(io, path, O_RDONLY, ret);
+}
+
+static int system_close(EspIo *io, EspFile *file) {
+        int r = close(file->fd) < 0 && errno != EINTR ? -errno : 0;
+
+        free(file);
+        return r;
+}
+
+static int system_rename(EspIo *io, const char *from, const char *to) {
+        const char *from_name, *to_name;
+        _cleanup_(close_fd) int from_folder = open_parent(io, from, &from_name);
+        _cleanup_(close_fd) int to_folder = open_parent(io, to, &to_name);
+
+        if (from_folder < 0)
+                return from_folder;
+        if (to_folder < 0)
+                return to_folder;
+        return renameat(from_folder, from_name, to_folder, to_name) < 0 ? -errno : 0;
+}
+
+static int system_remove(EspIo *io, const char *path) {
+        const char *name;
+        _cleanup_(close_fd) int folder = open_parent(io, path, &name);
+
+        if (folder < 0)
+                return folder;
+        return unlinkat(folder, name, 0) < 0 ? -errno : 0;
+}
+
+static int system_barrier(EspIo *io) {
+        if (syncfs(root_of(io)) < 0 || fsync(root_of(io)) < 0)
+                return -errno;
+        return 0;
+}
+
+static int system_free_bytes(EspIo *io, uint64_t *ret) {
+        struct statvfs st;
+
+        if (fstatvfs(root_of(io), &st) < 0)
+                return -errno;
+        *ret = (uint64_t)st.f_bavail * st.f_frsize;
+        return 0;
+}
+
+void esp_system_io_init(EspSystemIo *system, int root_fd) {
+        *system = (EspSystemIo){
+                .io =
+                        {
+                                .make_folders = system_make_folders,
+                                .list = system_list,
+                                .create = system_create,
+                                .write = system_write,
+                                .hold = system_hold,
+                                .close = system_close,
+                                .rename = system_rename,
+                                .remove = system_remove,
+                                .barrier = system_barrier,
+                                .free_bytes = system_free_bytes,
+                        },
+                .root_fd = root_fd,
+        };
+}
