@@ -4,6 +4,8 @@
 /* Authenticated updates: EFI_VARIABLE_AUTHENTICATION_2 and the new content behind it, what SetVariable() takes for PK,
  * KEK, db and dbx, and what an .auth file holds (UEFI specification, 8.2.2 and 8.2.6). */
 
+#include <stdbool.h>
+
 #include "daemon/crypto/certificate.h"
 #include "daemon/crypto/signer.h"
 #include "daemon/firmware/efi-time.h"
@@ -32,13 +34,14 @@ typedef struct AuthenticatedUpdate {
         EfiTime timestamp;
         Span signed_data; /* not looked into */
         Span data;
+        bool is_pkcs7; /* WIN_CERT_REVISION_2_0, WIN_CERT_TYPE_EFI_GUID, EFI_CERT_TYPE_PKCS7_GUID: the only usable kind
+                        */
 } AuthenticatedUpdate;
 
-/* Parses. Returns -EBADMSG where bytes are missing or sizes don't fit, -EOPNOTSUPP for another certificate type than
- * WIN_CERT_TYPE_EFI_GUID with EFI_CERT_TYPE_PKCS7_GUID. */
+/* Parses. Returns -EBADMSG where bytes are missing or sizes don't fit. */
 int authenticated_update_parse(Span bytes, AuthenticatedUpdate *ret);
 
 /* Verifies that UPDATE was signed for this variable and these attributes by a chain that ends in ANCHOR. Returns 0,
- * -EKEYREJECTED, or -EBADMSG for a malformed signature. */
+ * -EKEYREJECTED, or -EBADMSG for a signature that is malformed or of another kind. */
 int authenticated_update_verify(const AuthenticatedUpdate *update, const char *name, const Guid *vendor,
                                 uint32_t attributes, Certificate *anchor);

@@ -58,7 +58,7 @@ int enrollment_step_sign(const EnrollmentStep *step, Signer *const signers[stati
 /* Called before the step INDEX of ENROLLMENT_STEPS, also for one that is not needed. */
 typedef void (*EnrollmentProgress)(void *userdata, const EnrollmentStep *step, size_t index);
 
-/* Checks, signs everything, then writes what is needed, and reads each variable back. Fails as enrollment_check() and
+/* Checks, signs what is needed, then writes it, and reads each variable back. Fails as enrollment_check() and
  * variables_write() do, naming the variable; CONDITION_FAILED where the firmware says that it took a write and the
  * variable holds something else. PROGRESS may be NULL. */
 int enrollment_apply(const EnrollmentPlan *plan, Signer *const signers[static SECURE_VARIABLE_COUNT],

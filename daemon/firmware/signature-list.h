@@ -29,6 +29,10 @@ extern const Guid signature_owner_microsoft;
 /* A short name as used in results ("x509", "sha256", "x509-sha256", …), or NULL for a type without one. */
 const char *signature_type_name(const Guid *type);
 
+/* The size that a type's data have, without the owner; 0 where each entry has its own. -ENOENT for a type that the
+ * specification does not know. */
+int signature_type_data_size(const Guid *type, uint32_t *ret);
+
 /* One EFI_SIGNATURE_LIST; spans point into the database. */
 typedef struct SignatureList {
         Guid type;
@@ -47,7 +51,8 @@ typedef struct SignatureEntry {
 } SignatureEntry;
 
 /* Takes the first list off *REST. Returns 1; 0 if *REST is empty; -EBADMSG for a size that does not fit its
- * surroundings or its entries, or differs from what its type prescribes. */
+ * surroundings or its entries. Whether the entries are of the size that the type prescribes is left to who uses them.
+ */
 int signature_list_next(Span *rest, SignatureList *ret);
 
 /* Goes through all entries of a database:
@@ -77,10 +82,14 @@ int signature_database_contains(Span database, const Guid *type, const Guid *own
  * changed. */
 int signature_database_add(Buffer *database, const Guid *type, const Guid *owner, Span data);
 
-/* Appends the lists of OTHER without the entries that the database contains already (of any owner); a list of which
+/* Appends the lists of OTHER without the entries that the database contained before (of any owner); a list of which
  * nothing is left is dropped, one of which everything is left stays as it is. Returns how many entries were added, or
  * -EBADMSG, -ENOMEM; then nothing changed. */
 ssize_t signature_database_merge(Buffer *database, Span other);
+
+/* The lists of OTHER without the entries that DATABASE contains: of any owner, or (OWNERS_MATTER) of the same owner, as
+ * edk2 compares when it appends. The caller owns *RET. -EBADMSG, -ENOMEM. */
+int signature_database_difference(Span other, Span database, bool owners_matter, Buffer *ret);
 
 /* Removes every entry with this type and data, of any owner; a list that becomes empty goes too. Returns how many
  * entries went; -EBADMSG, -ENOMEM; then nothing changed. */

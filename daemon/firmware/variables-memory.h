@@ -58,6 +58,6 @@ EfiStatus variables_memory_last_status(Variables *variables);
 size_t variables_memory_write_count(Variables *variables);
 
 /* The NUMBERth write from now (1 is the next) fails with the negative errno ERROR and changes nothing; 0: none does. */
-void variables_memory_fail_write(Variables *variables, unsigned number, int error);
-void variables_memory_set_read_only(Variables *variables, bool read_only);
-void variables_memory_set_capacity(Variables *variables, uint64_t bytes);
+int variables_memory_fail_write(Variables *variables, unsigned number, int error);
+int variables_memory_set_read_only(Variables *variables, bool read_only);
+int variables_memory_set_capacity(Variables *variables, uint64_t bytes);
