@@ -29,7 +29,8 @@ void free_pointer(char **pointer) {
 
 int file_open(int dir, const char *path, int flags, mode_t mode) {
         struct open_how how = {
-                .flags = (unsigned)flags | O_CLOEXEC | O_NOCTTY,
+                /* O_PATH allows no other flags (openat2(2), EINVAL). */
+                .flags = (unsigned)flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
                 .mode = mode,
                 .resolve = RESOLVE_NO_MAGICLINKS | (dir == AT_FDCWD ? 0 : RESOLVE_BENEATH),
         };
