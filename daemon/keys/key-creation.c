@@ -251,9 +251,6 @@ static int make_owner(const KeyStore *store) {
 static int make_roles(const KeyStore *store, const KeyCreation *creation, const KeyCreationPlan *plan) {
         int r;
 
-        r = remove_temporary(store);
-        if (r < 0)
-                return r;
         if (mkdirat(store->fd, TEMPORARY, 0700) < 0)
                 return -errno;
         for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++) {
@@ -268,6 +265,9 @@ int key_store_create(KeyStore *store, const KeyCreation *creation, KeyCreationPl
         KeyCreationPlan plan;
         int r;
 
+        r = store->fd >= 0 ? remove_temporary(store) : 0;
+        if (r < 0)
+                return failure_set_errno(failure, r, "Cannot remove %s/" TEMPORARY, store->folder);
         r = key_store_plan_creation(store, &plan, failure);
         if (r < 0)
                 return r;

@@ -43,6 +43,10 @@ void test_write(const char *folder, const char *path, const void *text, ssize_t 
         g_assert_cmpint(chmod(full, mode), ==, 0);
 }
 
+void test_write_bytes(const char *folder, const char *path, GBytes *bytes, mode_t mode) {
+        test_write(folder, path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), mode);
+}
+
 void test_make_folder(const char *folder, const char *path, mode_t mode) {
         g_autofree char *full = test_path(folder, path);
 

@@ -19,6 +19,7 @@ char *test_path(const char *folder, const char *path);
 
 /* Writes a file with exactly this mode, and the folders above it (0700). SIZE -1: TEXT is a string. */
 void test_write(const char *folder, const char *path, const void *text, ssize_t size, mode_t mode);
+void test_write_bytes(const char *folder, const char *path, GBytes *bytes, mode_t mode);
 void test_make_folder(const char *folder, const char *path, mode_t mode);
 GBytes *test_read(const char *folder, const char *path);
 bool test_exists(const char *folder, const char *path);
