@@ -288,6 +288,21 @@ int signed_data_image_digest(const SignedData *data, DigestAlgorithm *ret_algori
         return 0;
 }
 
+/* Firmware registers no other algorithms than these; and OpenSSL loses memory when it meets one that it has not. */
+static bool digests_are_known(const SignedData *data) {
+        STACK_OF(X509_ALGOR) *algorithms = data->p7->d.sign->md_algs;
+
+        for (int i = 0; i < sk_X509_ALGOR_num(algorithms); i++) {
+                const ASN1_OBJECT *object;
+                DigestAlgorithm ignored;
+
+                X509_ALGOR_get0(&object, /* pptype= */ NULL, /* ppval= */ NULL, sk_X509_ALGOR_value(algorithms, i));
+                if (read_digest_algorithm((Span){OBJ_get0_data(object), OBJ_length(object)}, &ignored) < 0)
+                        return false;
+        }
+        return true;
+}
+
 /* Older OpenSSL takes any type of value in this attribute for an OCTET STRING. */
 static bool attributes_are_sound(const SignedData *data) {
         STACK_OF(PKCS7_SIGNER_INFO) *infos = data->p7->d.sign->signer_info;
@@ -324,7 +339,7 @@ int signed_data_verify(const SignedData *data, Span content, Certificate *anchor
                 if (r < 0)
                         return -EKEYREJECTED;
         }
-        if (data->n_signers == 0 || !attributes_are_sound(data) || content.size > INT_MAX)
+        if (data->n_signers == 0 || !digests_are_known(data) || !attributes_are_sound(data) || content.size > INT_MAX)
                 return -EKEYREJECTED;
         r = make_store(anchor, &store);
         if (r < 0)

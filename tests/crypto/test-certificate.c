@@ -22,13 +22,9 @@ static Certificate *load(const char *name) {
         return certificate;
 }
 
-static char *pki_path(const char *name) {
-        return g_build_filename(g_getenv("LANZA_BUILD"), "pki", name, NULL);
-}
-
 /* The value behind NAME= in what `openssl x509 OPTION` prints. */
 static char *openssl_says(const char *certificate, const char *option) {
-        g_autofree char *path = pki_path(certificate);
+        g_autofree char *path = test_pki_path(certificate);
         g_autofree char *output = test_run_good("openssl", "x509", "-noout", "-in", path, "-nameopt", "RFC2253",
                                                 "-dateopt", "iso_8601", option, NULL);
 
@@ -57,7 +53,7 @@ static void test_as_openssl_reads_it(void) {
                 g_autofree char *end = openssl_says(file, "-enddate");
                 g_autofree char *fingerprint =
                         hex_encode((Span){certificate_fingerprint(certificate)->bytes, SHA256_SIZE});
-                g_autofree char *path = pki_path(file);
+                g_autofree char *path = test_pki_path(file);
                 g_autofree char *printed =
                         test_run_good("openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", path, NULL);
                 g_auto(GStrv) bytes = g_strsplit(g_strchomp(strchr(printed, '=') + 1), ":", -1);
@@ -110,7 +106,7 @@ static void test_der_and_pem(void) {
 static void test_tbs_digest(void) {
         _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
         _cleanup_(certificate_unrefp) Certificate *certificate = load("db");
-        g_autofree char *path = pki_path("db.pem");
+        g_autofree char *path = test_pki_path("db.pem");
         g_autofree char *tbs_path = test_path(folder, "tbs");
         g_autofree char *output =
                 test_run_good("openssl", "asn1parse", "-in", path, "-strparse", "4", "-noout", "-out", tbs_path, NULL);

@@ -70,7 +70,7 @@ static void test_refuses_cut_key(void) {
 /* Modulus and public exponent are right, so that key and certificate seem to belong together; the rest is not. */
 static void test_refuses_damaged_private_half(void) {
         _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
-        g_autofree char *key_path = g_build_filename(g_getenv("LANZA_BUILD"), "pki", "db-traditional.key", NULL);
+        g_autofree char *key_path = test_pki_path("db-traditional.key");
         g_autofree char *der_path = test_path(folder, "key.der");
         g_autofree char *made = test_run_good("openssl", "rsa", "-in", key_path, "-traditional", "-outform", "DER",
                                               "-out", der_path, NULL);

@@ -102,9 +102,14 @@ char *test_listing(const char *folder) {
         return g_strjoinv("\n", (char **)names->pdata);
 }
 
-GBytes *test_pki(const char *name) {
+char *test_pki_path(const char *name) {
         const char *build = g_getenv("LANZA_BUILD");
-        g_autofree char *folder = g_build_filename(build ? build : "build", "pki", NULL);
+
+        return g_build_filename(build ? build : "build", "pki", name, NULL);
+}
+
+GBytes *test_pki(const char *name) {
+        g_autofree char *folder = test_pki_path("");
 
         return test_read(folder, name);
 }

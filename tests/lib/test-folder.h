@@ -29,3 +29,4 @@ char *test_listing(const char *folder);
 
 /* A file of the test keys, such as "db.pem". */
 GBytes *test_pki(const char *name);
+char *test_pki_path(const char *name);
