@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/firmware/boot-entry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/util/buffer.h"
+#include "daemon/util/macro.h"
+#include "daemon/util/utf16.h"
+
+enum {
+        LOAD_OPTION_ACTIVE = 0x00000001,
+        NODE_MEDIA = 4,
+        NODE_MEDIA_HARD_DRIVE = 1,
+        NODE_MEDIA_FILE_PATH = 4,
+        NODE_END = 0x7f,
+        NODE_END_ENTIRE = 0xff,
+        NODE_HEADER_SIZE = 4,
+        HARD_DRIVE_SIZE = 42,
+        HARD_DRIVE_SIGNATURE = 24,
+        HARD_DRIVE_SIGNATURE_TYPE = 41,
+        SIGNATURE_TYPE_GUID = 2,
+};
+
+void boot_entry_done(BootEntry *entry) {
+        free(entry->description);
+        free(entry->path);
+        *entry = (BootEntry){};
+}
+
+static int take_hard_drive(Span node, BootEntry *entry) {
+        Span guid;
+
+        if (node.size != HARD_DRIVE_SIZE || span_slice(node, HARD_DRIVE_SIGNATURE, sizeof(entry->partition), &guid) < 0)
+                return -EBADMSG;
+        if (node.data[HARD_DRIVE_SIGNATURE_TYPE] != SIGNATURE_TYPE_GUID)
+                return 0;
+        memcpy(entry->partition, guid.data, guid.size);
+        entry->has_partition = true;
+        return 0;
+}
+
+/* A path may be spread over several nodes; they are joined by one backslash. */
+static int take_file_path(Span node, BootEntry *entry) {
+        _cleanup_(buffer_done) Buffer joined = {};
+        char *part;
+        int r;
+
+        r = utf16_to_utf8((Span){node.data + NODE_HEADER_SIZE, node.size - NODE_HEADER_SIZE}, &part, NULL);
+        if (r < 0)
+                return r;
+        if (!entry->path) {
+                entry->path = part;
+                return 0;
+        }
+        r = buffer_append_format(&joined, "%s%s%s", entry->path, *part == '\\' ? "" : "\\", part);
+        free(part);
+        if (r >= 0)
+                r = buffer_append_u8(&joined, 0);
+        if (r < 0)
+                return r;
+        free(entry->path);
+        entry->path = (char *)TAKE_POINTER(joined.data);
+        return 0;
+}
+
+/* Walks the first device path of the list; what follows its end is for the loader itself. */
+static int parse_device_path(Span list, BootEntry *entry) {
+        uint64_t offset = 0;
+        uint16_t length;
+        Span node;
+        int r;
+
+        for (;;) {
+                r = span_u16(list, offset + 2, &length);
+                if (r < 0 || length < NODE_HEADER_SIZE || span_slice(list, offset, length, &node) < 0)
+                        return -EBADMSG;
+                if (node.data[0] == NODE_END)
+                        return node.data[1] == NODE_END_ENTIRE ? 0 : -EBADMSG;
+                if (node.data[0] == NODE_MEDIA && node.data[1] == NODE_MEDIA_HARD_DRIVE)
+                        r = take_hard_drive(node, entry);
+                else if (node.data[0] == NODE_MEDIA && node.data[1] == NODE_MEDIA_FILE_PATH)
+                        r = take_file_path(node, entry);
+                if (r < 0)
+                        return r;
+                offset += length;
+        }
+}
+
+int boot_entry_parse(Span data, BootEntry *ret) {
+        _cleanup_(boot_entry_done) BootEntry entry = {};
+        uint32_t attributes;
+        uint16_t list_size;
+        size_t used;
+        Span rest;
+        int r;
+
+        if (span_u32(data, 0, &attributes) < 0 || span_u16(data, 4, &list_size) < 0)
+                return -EBADMSG;
+        entry.active = attributes & LOAD_OPTION_ACTIVE;
+
+        (void)span_slice(data, 6, data.size - 6, &rest);
+        r = utf16_to_utf8(rest, &entry.description, &used);
+        if (r < 0)
+                return r;
+        r = span_slice(rest, used, list_size, &rest);
+        if (r < 0)
+                return r;
+        r = parse_device_path(rest, &entry);
+        if (r < 0)
+                return r;
+        *ret = TAKE_STRUCT(entry);
+        return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a Boot#### variable starts: EFI_LOAD_OPTION (UEFI specification, 3.1.3) with the two device path nodes that say
+ * where on a disk a loader lies (10.3.5.1 Hard Drive, 10.3.5.4 File Path). */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/util/span.h"
+
+typedef struct BootEntry {
+        bool active;
+        char *description; /* UTF-8 */
+        char *path; /* UTF-8, with backslashes; NULL: the entry names no file (a network or firmware application) */
+        bool has_partition;
+        uint8_t partition[16]; /* GPT partition's GUID, as on disk */
+} BootEntry;
+
+/* Parses the variable's content. Returns -EBADMSG for a truncated or contradictory one. */
+int boot_entry_parse(Span data, BootEntry *ret);
+void boot_entry_done(BootEntry *entry);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What goes into an operation and what comes out of it, described once.
+ *
+ * Parameters and results are plain structs. A Record is the table of a struct's fields: name, type and place. From that
+ * one table the command line is parsed, JSON is printed, a D-Bus dictionary is read and written, and memory is freed; a
+ * field that is added to a table appears everywhere. Names are the documented ones, in lower case with dashes. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/util/string-list.h"
+
+typedef enum FieldType {
+        FIELD_BOOLEAN,  /* bool */
+        FIELD_UNSIGNED, /* uint64_t */
+        FIELD_STRING,   /* char *, owned; NULL: absent */
+        FIELD_STRINGS,  /* StringList */
+        FIELD_RECORDS,  /* RecordList of the field's record */
+} FieldType;
+
+typedef struct Record Record;
+
+typedef struct Field {
+        const char *name;
+        FieldType type;
+        size_t offset;
+        const Record *record; /* of FIELD_RECORDS' items */
+        const char *help;     /* parameters: one line for a person */
+        const char *argument; /* parameters: what stands behind "=" in the help; NULL for a boolean */
+} Field;
+
+struct Record {
+        const Field *fields;
+        size_t field_count;
+        size_t size; /* of the struct */
+};
+
+typedef struct RecordList {
+        void *items; /* COUNT structs of the record's size, owned */
+        size_t count;
+} RecordList;
+
+/* FIELD(SyncResult, bytes_written, FIELD_UNSIGNED, "bytes-written") */
+#define FIELD(structure, member, kind, text)                                                                           \
+        { .name = (text), .type = (kind), .offset = offsetof(structure, member) }
+#define RECORD(structure, table)                                                                                       \
+        { .fields = (table), .field_count = ARRAY_LENGTH(table), .size = sizeof(structure) }
+
+/* Appends a zeroed struct of RECORD to LIST; valid until the next one is added. NULL if memory is short. */
+void *record_list_add(RecordList *list, const Record *record);
+void record_list_done(RecordList *list, const Record *record);
+
+/* Frees what the struct's fields own and zeroes it. */
+void record_done(const Record *record, void *structure);
+
+/* The field of that name, or NULL. */
+const Field *record_field(const Record *record, const char *name);
+
+/* A field's place in STRUCTURE. */
+static inline void *field_at(const Field *field, void *structure) {
+        return (char *)structure + field->offset;
+}
+
+static inline const void *field_at_const(const Field *field, const void *structure) {
+        return (const char *)structure + field->offset;
+}

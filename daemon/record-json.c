@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/record-json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/util/buffer.h"
+
+#define ERROR_PREFIX "org.lanzaboote.Lanza1.Error."
+
+/* jansson refuses text that is no UTF-8; such bytes are rare here, so one by one is good enough. */
+static json_t *text_to_json(const char *text) {
+        _cleanup_(buffer_done) Buffer repaired = {};
+        json_t *json = json_string(text);
+
+        if (json)
+                return json;
+        for (const char *p = text; *p; p++) {
+                int r = (unsigned char)*p < 0x80 ? buffer_append_u8(&repaired, *p)
+                                                 : buffer_append_string(&repaired, "\xef\xbf\xbd");
+                if (r < 0)
+                        return NULL;
+        }
+        return json_stringn((const char *)repaired.data, repaired.size);
+}
+
+static json_t *strings_to_json(const StringList *list) {
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < list->count; i++)
+                json_array_append_new(array, text_to_json(list->items[i]));
+        return array;
+}
+
+static json_t *records_to_json(const Record *record, const RecordList *list) {
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < list->count; i++)
+                json_array_append_new(array, record_to_json(record, (const char *)list->items + i * record->size));
+        return array;
+}
+
+static json_t *field_to_json(const Field *field, const void *value) {
+        switch (field->type) {
+        case FIELD_BOOLEAN:
+                return json_boolean(*(const bool *)value);
+        case FIELD_UNSIGNED:
+                return json_integer(*(const uint64_t *)value);
+        case FIELD_STRING:
+                return text_to_json(*(char *const *)value);
+        case FIELD_STRINGS:
+                return strings_to_json(value);
+        case FIELD_RECORDS:
+                return records_to_json(field->record, value);
+        }
+        return NULL;
+}
+
+json_t *record_to_json(const Record *record, const void *structure) {
+        json_t *object = json_object();
+
+        for (size_t i = 0; object && i < record->field_count; i++) {
+                const Field *field = &record->fields[i];
+                const void *value = field_at_const(field, structure);
+
+                if (field->type == FIELD_STRING && !*(char *const *)value)
+                        continue;
+                if (json_object_set_new(object, field->name, field_to_json(field, value)) < 0) {
+                        json_decref(object);
+                        return NULL;
+                }
+        }
+        return object;
+}
+
+json_t *failure_to_json(const Failure *failure) {
+        json_t *error = json_object(), *object = json_object();
+        const char *hint = failure_hint(failure);
+        char name[128];
+
+        snprintf(name, sizeof(name), ERROR_PREFIX "%s", condition_name(failure->condition));
+        json_object_set_new(error, "name", json_string(name));
+        json_object_set_new(error, "message", text_to_json(failure->message ? failure->message : ""));
+        if (hint)
+                json_object_set_new(error, "hint", text_to_json(hint));
+        json_object_set_new(object, "error", error);
+        return object;
+}
