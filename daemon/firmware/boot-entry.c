@@ -32,11 +32,11 @@ void boot_entry_done(BootEntry *entry) {
 static int take_hard_drive(Span node, BootEntry *entry) {
         Span guid;
 
-        if (node.size != HARD_DRIVE_SIZE || span_slice(node, HARD_DRIVE_SIGNATURE, sizeof(entry->partition), &guid) < 0)
+        if (node.size != HARD_DRIVE_SIZE || span_slice(node, HARD_DRIVE_SIGNATURE, GUID_SIZE, &guid) < 0)
                 return -EBADMSG;
         if (node.data[HARD_DRIVE_SIGNATURE_TYPE] != SIGNATURE_TYPE_GUID)
                 return 0;
-        memcpy(entry->partition, guid.data, guid.size);
+        memcpy(entry->partition.bytes, guid.data, guid.size);
         entry->has_partition = true;
         return 0;
 }

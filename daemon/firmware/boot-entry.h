@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/util/guid.h"
 #include "daemon/util/span.h"
 
 typedef struct BootEntry {
@@ -14,7 +15,7 @@ typedef struct BootEntry {
         char *description; /* UTF-8 */
         char *path; /* UTF-8, with backslashes; NULL: the entry names no file (a network or firmware application) */
         bool has_partition;
-        uint8_t partition[16]; /* GPT partition's GUID, as on disk */
+        Guid partition; /* of the GPT partition */
 } BootEntry;
 
 /* Parses the variable's content. Returns -EBADMSG for a truncated or contradictory one. */
