@@ -192,16 +192,16 @@ static int print_failure(const Failure *failure) {
 
 static int run(const Invocation *invocation, void *result, Failure *failure) {
         _cleanup_(context_freep) Context *context = NULL;
-        _cleanup_(config_done) Config config = {};
+        _cleanup_(config_done) Settings settings = {};
         _cleanup_(string_list_done) StringList warnings = {};
         int r;
 
-        r = config_load(invocation->root, invocation->configuration, &config, &warnings, failure);
+        r = config_load(invocation->root, invocation->configuration, &settings, &warnings, failure);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < warnings.count; i++)
                 fprintf(stderr, "lanzad: %s\n", warnings.items[i]);
-        r = context_new(&config, invocation->root, invocation->keys, &context, failure);
+        r = context_new(&settings, invocation->root, invocation->keys, &context, failure);
         if (r < 0)
                 return r;
         return operation_run(invocation->operation, context, invocation->parameters, result, failure);

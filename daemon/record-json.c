@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "daemon/util/buffer.h"
-
-#define ERROR_PREFIX "org.lanzaboote.Lanza1.Error."
+#include "dbus/lanza1-names.h"
 
 /* jansson refuses text that is no UTF-8; such bytes are rare here, so one by one is good enough. */
 static json_t *text_to_json(const char *text) {
@@ -79,7 +78,7 @@ json_t *failure_to_json(const Failure *failure) {
         const char *hint = failure_hint(failure);
         char name[128];
 
-        snprintf(name, sizeof(name), ERROR_PREFIX "%s", condition_name(failure->condition));
+        snprintf(name, sizeof(name), LANZA1_ERROR_PREFIX "%s", condition_name(failure->condition));
         json_object_set_new(error, "name", json_string(name));
         json_object_set_new(error, "message", text_to_json(failure->message ? failure->message : ""));
         if (hint)

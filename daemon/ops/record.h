@@ -46,6 +46,8 @@ typedef struct RecordList {
 /* FIELD(SyncResult, bytes_written, FIELD_UNSIGNED, "bytes-written") */
 #define FIELD(structure, member, kind, text)                                                                           \
         { .name = (text), .type = (kind), .offset = offsetof(structure, member) }
+#define FIELD_LIST(structure, member, item_record, text)                                                               \
+        { .name = (text), .type = FIELD_RECORDS, .offset = offsetof(structure, member), .record = &(item_record) }
 #define RECORD(structure, table)                                                                                       \
         { .fields = (table), .field_count = ARRAY_LENGTH(table), .size = sizeof(structure) }
 

@@ -108,6 +108,14 @@ int failure_set_errno(Failure *failure, int error, const char *format, ...) {
         return error;
 }
 
+int failure_pass(Failure *failure, Failure *from, int r) {
+        if (failure && !failure->message) {
+                failure_done(failure);
+                *failure = TAKE_STRUCT(*from);
+        }
+        return r;
+}
+
 void failure_set_hint(Failure *failure, const char *format, ...) {
         va_list arguments;
 

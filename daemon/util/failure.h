@@ -54,6 +54,9 @@ int failure_set(Failure *failure, Condition condition, const char *format, ...) 
  * their text only: whoever knows that it was the ESP uses failure_set(). Returns ERROR. */
 int failure_set_errno(Failure *failure, int error, const char *format, ...) _printf_(3, 4);
 
+/* Hands FROM's content on to FAILURE, and R with it: for whoever looked at a failure first and then passes it on. */
+int failure_pass(Failure *failure, Failure *from, int r);
+
 /* Replaces the usual hint of the failure that is set. */
 void failure_set_hint(Failure *failure, const char *format, ...) _printf_(2, 3);
 

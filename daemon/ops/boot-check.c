@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/ops/boot-check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/esp/esp-names.h"
+#include "daemon/firmware/boot-entry.h"
+#include "daemon/firmware/secure-boot.h"
+#include "daemon/ops/system.h"
+#include "daemon/trust/trust.h"
+#include "daemon/util/file.h"
+
+#define SYSTEMD_BOOT "EFI/systemd/systemd-bootx64.efi"
+#define FALLBACK_LOADER "EFI/BOOT/BOOTX64.EFI"
+
+enum {
+        JUDGED_MAX_BYTES = 512 * 1024 * 1024, /* a loader, or a standard UKI */
+        BUILT_MAX_BYTES = 64 * 1024 * 1024,   /* what is kept in memory for writing; beyond it is built once more */
+        FOLDER_MAX = 65536,
+        BOOT_ENTRIES_MAX = 1024,
+};
+
+/* Refuses with WouldNotBoot if LISTS refuse IMAGE, which WHAT names at the beginning of a sentence. */
+static int judge(Span image, const TrustLists *lists, const char *what, Failure *failure) {
+        _cleanup_(trust_verdict_done) TrustVerdict verdict = {};
+        int r;
+
+        r = trust_judge(image, lists, &verdict);
+        if (r < 0)
+                return failure_set_errno(failure, r, "Cannot judge %s", what);
+        if (verdict.allowed)
+                return 0;
+        return failure_set(failure, CONDITION_WOULD_NOT_BOOT, "%s would be refused by the firmware: %s", what,
+                           verdict.reason);
+}
+
+/* The image is kept for writing, as long as all of them together are small. */
+static int judge_image(WantedSystem *system, const Step *step, const TrustLists *lists, uint64_t *kept,
+                       Failure *failure) {
+        ImageSource *source = step->image->source;
+        _cleanup_(buffer_done) Buffer built = {};
+        int r;
+
+        r = image_builder_image(system->builder, &source->image, &built, failure);
+        if (r < 0)
+                return r;
+        r = judge(buffer_span(&built), lists, step->path, failure);
+        if (r < 0)
+                return r;
+        if (*kept + built.size <= BUILT_MAX_BYTES) {
+                *kept += built.size;
+                source->built = TAKE_STRUCT(built);
+        }
+        return 0;
+}
+
+static int judge_loader(WantedSystem *system, const Step *step, const TrustLists *lists, Failure *failure) {
+        _cleanup_(buffer_done) Buffer built = {};
+        int r;
+
+        r = image_builder_loader(system->builder, &built, failure);
+        return r < 0 ? r : judge(buffer_span(&built), lists, step->path, failure);
+}
+
+static int judge_plan(WantedSystem *system, const Plan *plan, const TrustLists *lists, Failure *failure) {
+        uint64_t kept = 0;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < plan->step_count; i++) {
+                const Step *step = &plan->steps[i];
+
+                if (step->kind == STEP_WRITE_IMAGE)
+                        r = judge_image(system, step, lists, &kept, failure);
+                else if (step->kind == STEP_WRITE_LOADER || step->kind == STEP_WRITE_FALLBACK)
+                        r = judge_loader(system, step, lists, failure);
+        }
+        return r;
+}
+
+static int read_dbt(const Context *context, Buffer *ret) {
+        int r = variables_read(context->variables, secure_variable_vendor(SECURE_VARIABLE_DB), "dbt",
+                               /* ret_attributes= */ NULL, ret);
+
+        return r == -ENOENT ? 0 : r;
+}
+
+int boot_check_plan(const Context *context, WantedSystem *system, const Plan *plan, Failure *failure) {
+        _cleanup_(secure_boot_state_done) SecureBootState state = {};
+        _cleanup_(buffer_done) Buffer dbt = {};
+        int r;
+
+        if (!context->variables || plan->step_count == 0)
+                return 0;
+        r = secure_boot_state_read(context->variables, &state, failure);
+        if (r < 0)
+                return r;
+        /* Keys that were enrolled a moment ago are enforced at the next start, which is what this is for. */
+        if (state.mode != SECURE_BOOT_USER && state.mode != SECURE_BOOT_DEPLOYED)
+                return 0;
+        r = read_dbt(context, &dbt);
+        if (r < 0)
+                return failure_set_errno(failure, r, "Cannot read the variable dbt");
+
+        TrustLists lists = {
+                .db = buffer_span(&state.variables[SECURE_VARIABLE_DB].lists),
+                .dbx = buffer_span(&state.variables[SECURE_VARIABLE_DBX].lists),
+                .dbt = buffer_span(&dbt),
+        };
+        r = judge_plan(system, plan, &lists, failure);
+        if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
+                failure_set_hint(failure,
+                                 "The firmware does not trust this key store: restore the one whose keys are "
+                                 "enrolled, or put the firmware into Setup Mode and run 'enroll-keys'. Nothing "
+                                 "was changed.");
+        return r;
+}
+
+/* A file on the volume. Returns -ENOENT if it is not there. */
+static int judge_file(const EspVolume *volume, const char *path, const TrustLists *lists, Failure *failure) {
+        _cleanup_(free_pointer) char *shown = path_join(volume->path, path);
+        _cleanup_(buffer_done) Buffer content = {};
+        int r;
+
+        if (!shown)
+                return -ENOMEM;
+        r = file_read(volume->fd, path, JUDGED_MAX_BYTES, &content);
+        if (r == -ENOENT || r == -ENOTDIR)
+                return -ENOENT;
+        if (r < 0)
+                return failure_set_errno(failure, r, "Cannot read %s", shown);
+        return judge(buffer_span(&content), lists, shown, failure);
+}
+
+static int judge_images(const Context *context, const EspVolume *volume, const TrustLists *lists, Failure *failure) {
+        _cleanup_(string_list_done) StringList names = {};
+        size_t count = 0;
+        ImageName name;
+        int r;
+
+        r = folder_list(volume->fd, ESP_IMAGE_FOLDER, FOLDER_MAX, &names);
+        if (r < 0 && r != -ENOENT)
+                return failure_set_errno(failure, r, "Cannot list %s/" ESP_IMAGE_FOLDER, volume->path);
+        for (size_t i = 0; i < names.count; i++) {
+                _cleanup_(free_pointer) char *path = path_join(ESP_IMAGE_FOLDER, names.items[i]);
+
+                if (!path)
+                        return -ENOMEM;
+                if (image_name_parse(names.items[i], context->settings->entry_token, &name) < 0)
+                        continue;
+                r = judge_file(volume, path, lists, failure);
+                if (r < 0)
+                        return r;
+                count++;
+        }
+        if (count > 0)
+                return 0;
+        r = failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No image of a generation stands on %s yet", volume->path);
+        failure_set_hint(failure, "Run 'sync' first. Nothing was changed.");
+        return r;
+}
+
+/* systemd-boot is what starts the images; the fallback is what firmware starts when it knows nothing better. */
+static int judge_loaders(const EspVolume *volume, const TrustLists *lists, Failure *failure) {
+        int systemd_boot, fallback;
+
+        systemd_boot = judge_file(volume, SYSTEMD_BOOT, lists, failure);
+        if (systemd_boot < 0 && systemd_boot != -ENOENT)
+                return systemd_boot;
+        fallback = judge_file(volume, FALLBACK_LOADER, lists, failure);
+        if (fallback < 0 && fallback != -ENOENT)
+                return fallback;
+        if (systemd_boot >= 0 || fallback >= 0)
+                return 0;
+        failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No boot loader stands on %s yet", volume->path);
+        failure_set_hint(failure, "Run 'sync' first. Nothing was changed.");
+        return condition_errno(CONDITION_WOULD_NOT_BOOT);
+}
+
+static bool on_volume(const BootEntry *entry, const EspVolume *volume) {
+        char uuid[GUID_TEXT_SIZE];
+
+        if (!entry->has_partition || !volume->partition_uuid[0])
+                return false;
+        guid_format(&entry->partition, uuid);
+        return strcasecmp(uuid, volume->partition_uuid) == 0;
+}
+
+/* An entry whose file is gone boots nothing today either. */
+static int judge_entry(const EspVolume *volume, const BootEntry *entry, const TrustLists *lists, StringList *warnings,
+                       Failure *failure) {
+        _cleanup_(free_pointer) char *path = NULL;
+        int r;
+
+        if (!entry->active || !entry->path)
+                return 0;
+        if (!on_volume(entry, volume))
+                return string_list_add_format(warnings,
+                                              "The boot entry \"%s\" starts %s on another partition: whether the "
+                                              "firmware will still run it was not checked",
+                                              entry->description, entry->path);
+        r = esp_path_parse(span_from_string(entry->path), &path);
+        if (r == -EINVAL)
+                return string_list_add_format(warnings, "The boot entry \"%s\" names no valid path: %s",
+                                              entry->description, entry->path);
+        if (r < 0)
+                return r;
+        r = judge_file(volume, path, lists, failure);
+        return r == -ENOENT ? 0 : r;
+}
+
+static int judge_entries(const Context *context, const EspVolume *volume, const TrustLists *lists, StringList *warnings,
+                         Failure *failure) {
+        _cleanup_(buffer_done) Buffer order = {};
+        int r;
+
+        r = variables_read(context->variables, &efi_global_variable_guid, "BootOrder", /* ret_attributes= */ NULL,
+                           &order);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return failure_set_errno(failure, r, "Cannot read the variable BootOrder");
+        for (size_t i = 0; i < order.size / 2 && i < BOOT_ENTRIES_MAX; i++) {
+                _cleanup_(boot_entry_done) BootEntry entry = {};
+                _cleanup_(buffer_done) Buffer content = {};
+                char name[sizeof("BootFFFF")];
+                uint16_t number;
+
+                (void)span_u16(buffer_span(&order), 2 * i, &number);
+                snprintf(name, sizeof(name), "Boot%04X", number);
+                r = variables_read(context->variables, &efi_global_variable_guid, name, /* ret_attributes= */ NULL,
+                                   &content);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0 || boot_entry_parse(buffer_span(&content), &entry) < 0)
+                        continue;
+                r = judge_entry(volume, &entry, lists, warnings, failure);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList *warnings, Failure *failure) {
+        _cleanup_(esp_volume_done) EspVolume volume = {.fd = -EBADF};
+        _cleanup_(buffer_done) Buffer dbt = {};
+        TrustLists lists = {.db = db, .dbx = dbx};
+        int r;
+
+        r = system_esp(context, &volume, failure);
+        if (r < 0)
+                return r;
+        r = read_dbt(context, &dbt);
+        if (r < 0)
+                return failure_set_errno(failure, r, "Cannot read the variable dbt");
+        lists.dbt = buffer_span(&dbt);
+
+        r = judge_images(context, &volume, &lists, failure);
+        if (r >= 0)
+                r = judge_loaders(&volume, &lists, failure);
+        if (r >= 0)
+                r = judge_entries(context, &volume, &lists, warnings, failure);
+        if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
+                failure_set_hint(failure,
+                                 "Run 'sync', which signs what is ours; what is not ours has to be signed by a "
+                                 "key that is enrolled, or to leave the boot order. Nothing was changed.");
+        return r;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Would the firmware run it? Asked before the first write, of what is about to be written, and of what the machine
+ * boots from before the firmware's lists change. */
+
+#include "daemon/esp/plan.h"
+#include "daemon/ops/context.h"
+#include "daemon/ops/wanted-system.h"
+#include "daemon/util/failure.h"
+#include "daemon/util/string-list.h"
+
+/* While Secure Boot enforces, holds every image and boot loader that PLAN writes against the live db and dbx.
+ * WouldNotBoot, naming the file and why, for the first that would be refused. What is built for this is kept for
+ * writing. */
+int boot_check_plan(const Context *context, WantedSystem *system, const Plan *plan, Failure *failure);
+
+/* Holds what the machine boots from against lists that are about to be enrolled: our images, systemd-boot and the
+ * fallback loader on the ESP, and the files that active boot entries name. WouldNotBoot for the first that would be
+ * refused, or if there is no image of ours. WARNINGS tells which entries could not be judged, since their files are not
+ * on this ESP. */
+int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList *warnings, Failure *failure);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What every operation acts on: one system, seen through its root folder, its key store and its firmware. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/firmware/variables.h"
+#include "daemon/keys/key-store.h"
+#include "daemon/ops/parameters.h"
+#include "daemon/ops/settings.h"
+#include "daemon/util/failure.h"
+#include "daemon/util/macro.h"
+
+typedef struct Context Context;
+
+struct Context {
+        const Settings *settings; /* borrowed; paths as written, that is inside the root */
+        char *root;               /* "" for the running system, else the tree's path, without a slash at its end */
+        int root_fd;
+        KeyStore *keys;
+        Variables *variables; /* NULL: not to be looked at (a tree is not the machine that runs) */
+        int64_t now;          /* seconds since 1970 */
+
+        /* Called as work goes on, if set: what is done, in units of the phase. */
+        void (*progress)(void *userdata, const char *phase, uint64_t done, uint64_t total);
+        void *progress_userdata;
+
+        /* Called once when an operation waits for another one that holds the lock of NAME, if set. */
+        void (*waiting)(void *userdata, const char *name);
+};
+
+/* A context of the system below ROOT (NULL: the running one). KEY_FOLDER (NULL: the configured one) is a key store that
+ * is not below ROOT. SETTINGS must outlive it. */
+int context_new(const Settings *settings, const char *root, const char *key_folder, Context **ret, Failure *failure);
+Context *context_free(Context *context); /* returns NULL */
+DEFINE_POINTER_CLEANUP(Context *, context_free)
+
+/* Whether this is the running system, whose ESP must be mounted and whose firmware counts. */
+static inline bool context_is_live(const Context *context) {
+        return context->root[0] == 0;
+}
+
+/* PATH (absolute, inside the root) as it is seen from here. Owned; NULL if memory is short. */
+char *context_path(const Context *context, const char *path);
+
+/* A name for this machine, for people: its host name, else "NixOS". Owned; NULL if memory is short. */
+char *context_machine_name(const Context *context);
+
+/* Makes the key store's folder if need be and locks it, for as long as the context lives. Busy after the timeout. Who
+ * also locks an ESP does that later. */
+int context_lock_keys(Context *context, const WriteParameters *write, Failure *failure);
+
+/* The same for a folder that is open as FD, for as long as that is open. */
+int context_lock_folder(const Context *context, int fd, const char *name, const WriteParameters *write,
+                        Failure *failure);
+
+void context_progress(const Context *context, const char *phase, uint64_t done, uint64_t total);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Makes the signed files of an ESP: boot images (stub, sections, signature) and the boot loader. The same input gives
+ * the same bytes: what was judged before the first write is what is written. */
+
+#include "daemon/boot/boot-image.h"
+#include "daemon/crypto/signer.h"
+#include "daemon/ops/context.h"
+#include "daemon/util/buffer.h"
+#include "daemon/util/failure.h"
+
+enum { BINARY_MAX_BYTES = 16 * 1024 * 1024 };
+
+typedef struct ImageBuilder {
+        Signer *signer; /* owned; NULL: what is made stays unsigned */
+        Buffer stub;    /* the configured one */
+        Buffer loader;  /* systemd-boot, as installed */
+        char *loader_version;
+} ImageBuilder;
+
+/* Reads stub and boot loader of CONTEXT's configuration. BadImage, naming the file, if one is missing or not what it
+ * should be. Takes SIGNER over, also on failure. */
+int image_builder_init(ImageBuilder *builder, const Context *context, Signer *signer, Failure *failure);
+void image_builder_done(ImageBuilder *builder);
+
+/* An upper estimate of the size of an image, in bytes. */
+uint64_t image_builder_estimate(const ImageBuilder *builder, const BootImage *image);
+uint64_t image_builder_estimate_loader(const ImageBuilder *builder);
+
+int image_builder_image(const ImageBuilder *builder, const BootImage *image, Buffer *ret, Failure *failure);
+int image_builder_loader(const ImageBuilder *builder, Buffer *ret, Failure *failure);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/ops/image-facts.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/crypto/signed-data.h"
+#include "daemon/pe/authenticode.h"
+#include "daemon/pe/pe-image.h"
+#include "daemon/util/file.h"
+#include "stubs/stub-abi.h"
+
+enum {
+        MAGIC_SIZE = sizeof(LANZA_EMBEDDED_MAGIC) - 1,
+        INITRD_SECTION_MAX = LANZA_INITRDS_MAX * (LANZA_ESP_PATH_MAX_BYTES + 1),
+        COMMAND_LINE_MAX = 64 * 1024,
+        CERTIFICATES_MAX = 1024 * 1024,
+};
+
+static int add_text(StringList *list, Span text) {
+        _cleanup_(free_pointer) char *copy = NULL;
+
+        if (text.size > 0 && memchr(text.data, 0, text.size))
+                return -EBADMSG;
+        copy = strndup((const char *)text.data, text.size);
+        return copy ? string_list_add(list, copy) : -ENOMEM;
+}
+
+static int add_lines(StringList *list, Span text) {
+        int r;
+
+        while (text.size > 0) {
+                const uint8_t *end = memchr(text.data, LANZA_LIST_SEPARATOR, text.size);
+                size_t length = end ? (size_t)(end - text.data) : text.size, used = length + (end ? 1 : 0);
+
+                if (list->count > LANZA_INITRDS_MAX)
+                        return -EBADMSG;
+                r = add_text(list, (Span){text.data, length});
+                if (r < 0)
+                        return r;
+                text = (Span){text.data + used, text.size - used};
+        }
+        return 0;
+}
+
+int image_references_parse(Span kernel, Span initrd, StringList *ret) {
+        int r;
+
+        if (kernel.size == 0 || span_starts_with(kernel, span_from_string(LANZA_EMBEDDED_MAGIC)))
+                return 0;
+        r = add_text(ret, kernel);
+        if (r < 0)
+                return r;
+        return add_lines(ret, initrd);
+}
+
+int command_line_toplevel(Span command_line, char **ret) {
+        static const char key[] = "init=", file[] = "/init";
+        size_t from = 0, end;
+        char *toplevel;
+
+        while (from < command_line.size) {
+                while (from < command_line.size && isspace(command_line.data[from]))
+                        from++;
+                for (end = from; end < command_line.size && !isspace(command_line.data[end]);)
+                        end++;
+
+                Span word = {command_line.data + from, end - from};
+                from = end;
+                if (!span_starts_with(word, span_from_string(key)))
+                        continue;
+                toplevel = strndup((const char *)word.data + strlen(key), word.size - strlen(key));
+                if (!toplevel)
+                        return -ENOMEM;
+                size_t length = strlen(toplevel);
+                if (length > strlen(file) && strcmp(toplevel + length - strlen(file), file) == 0)
+                        toplevel[length - strlen(file)] = 0;
+                *ret = toplevel;
+                return 0;
+        }
+        *ret = NULL;
+        return 0;
+}
+
+/* Like pe_image_read_section(), but a section that is not there is an empty one. */
+static int read_section(const PeImage *image, int fd, const char *name, size_t maximum, Buffer *ret) {
+        int r = pe_image_read_section(image, fd, name, maximum, ret);
+
+        return r == -ENOENT ? 0 : r == -EFBIG || r == -ENOTUNIQ ? -EBADMSG : r;
+}
+
+/* Whether the kernel section holds the kernel itself: too much to read, and it refers to nothing. */
+static int kernel_is_embedded(const PeImage *image, int fd, bool *ret) {
+        const PeSection *section;
+        uint8_t magic[MAGIC_SIZE];
+        int r;
+
+        *ret = false;
+        r = pe_image_find_section(image, LANZA_SECTION_KERNEL, &section);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return -EBADMSG;
+        if (section->raw_size < sizeof(magic) || section->virtual_size < sizeof(magic))
+                return 0;
+        r = file_read_at(fd, section->raw_offset, magic, sizeof(magic));
+        if (r < 0)
+                return r;
+        *ret = memcmp(magic, LANZA_EMBEDDED_MAGIC, sizeof(magic)) == 0;
+        return 0;
+}
+
+static int read_references(const PeImage *image, int fd, StringList *ret) {
+        _cleanup_(buffer_done) Buffer kernel = {}, initrd = {};
+        bool embedded;
+        int r;
+
+        r = kernel_is_embedded(image, fd, &embedded);
+        if (r < 0 || embedded)
+                return r;
+        r = read_section(image, fd, LANZA_SECTION_KERNEL, LANZA_ESP_PATH_MAX_BYTES, &kernel);
+        if (r < 0)
+                return r;
+        /* Without a kernel path the initrd is an embedded one, if there is any. */
+        if (kernel.size == 0)
+                return 0;
+        r = read_section(image, fd, LANZA_SECTION_INITRD, INITRD_SECTION_MAX, &initrd);
+        if (r < 0)
+                return r;
+        return image_references_parse(buffer_span(&kernel), buffer_span(&initrd), ret);
+}
+
+static int read_toplevel(const PeImage *image, int fd, char **ret) {
+        _cleanup_(buffer_done) Buffer command_line = {};
+        int r;
+
+        r = read_section(image, fd, LANZA_SECTION_CMDLINE, COMMAND_LINE_MAX, &command_line);
+        if (r < 0)
+                return r;
+        return command_line_toplevel(buffer_span(&command_line), ret);
+}
+
+static void judge_signature(const ImageFactsReader *reader, Span pkcs7, ImageFacts *facts) {
+        _cleanup_(signed_data_freep) SignedData *data = NULL;
+        const Certificate *signer;
+
+        if (signed_data_parse(pkcs7, &data, /* ret_size= */ NULL) < 0)
+                return;
+        signer = signed_data_signer_chain(data, 0);
+        if (!signer)
+                return;
+        if (reader->current && certificate_equal(signer, reader->current))
+                facts->signed_by_current = facts->signed_by_us = true;
+        else if (key_store_has_held(reader->keys, signer))
+                facts->signed_by_us = true;
+}
+
+/* A table that is broken somewhere ends there: what it says after that does not count as a signature of ours. */
+static int read_signatures(const ImageFactsReader *reader, const PeImage *image, int fd, ImageFacts *facts) {
+        _cleanup_(buffer_done) Buffer table = {};
+        AuthenticodeEntry entry;
+        size_t offset = 0;
+        int r;
+
+        r = pe_image_read_certificates(image, fd, CERTIFICATES_MAX, &table);
+        if (r == -ENOENT || r == -EFBIG || r == -EBADMSG)
+                return 0;
+        if (r < 0)
+                return r;
+        while (authenticode_next(buffer_span(&table), &offset, &entry) > 0)
+                if (entry.is_pkcs7)
+                        judge_signature(reader, entry.data, facts);
+        return 0;
+}
+
+static int check_magic(int fd) {
+        uint8_t magic[MAGIC_SIZE];
+        int r = file_read_at(fd, 0, magic, sizeof(magic));
+
+        if (r < 0)
+                return r == -EBADMSG ? -ENOEXEC : r;
+        return memcmp(magic, LANZA_EMBEDDED_MAGIC, sizeof(magic)) == 0 ? 0 : -ENOEXEC;
+}
+
+int image_facts_read(void *userdata, int fd, ImageFacts *ret) {
+        const ImageFactsReader *reader = userdata;
+        _cleanup_(image_facts_done) ImageFacts facts = {};
+        PeImage image;
+        int r;
+
+        r = check_magic(fd);
+        if (r < 0)
+                return r;
+        r = pe_image_read(fd, &image);
+        if (r < 0)
+                return r;
+        r = read_references(&image, fd, &facts.references);
+        if (r < 0)
+                return r;
+        r = read_toplevel(&image, fd, &facts.toplevel);
+        if (r < 0)
+                return r;
+        r = read_signatures(reader, &image, fd, &facts);
+        if (r < 0)
+                return r;
+        *ret = TAKE_STRUCT(facts);
+        return 0;
+}

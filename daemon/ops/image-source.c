@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/ops/image-source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/boot/store-file.h"
+#include "daemon/esp/esp-names.h"
+#include "daemon/ops/initrd-secrets.h"
+#include "daemon/util/file.h"
+#include "daemon/util/root.h"
+#include "stubs/stub-abi.h"
+
+char *generation_title(const Generation *generation, const BootVariant *variant) {
+        const char *profile = generation->profile, *specialisation = variant ? variant->specialisation : NULL;
+        char *title;
+        int r = asprintf(&title, "%s%s%sgeneration %llu%s%s", profile ? "profile " : "", profile ? profile : "",
+                         profile ? ", " : "", (unsigned long long)generation->number,
+                         specialisation ? ", specialisation " : "", specialisation ? specialisation : "");
+
+        return r < 0 ? NULL : title;
+}
+
+void image_source_done(ImageSource *source) {
+        for (size_t i = 0; i < source->content_count; i++) {
+                free(source->contents[i].name);
+                free(source->contents[i].path);
+                buffer_wipe(&source->contents[i].secrets);
+        }
+        free(source->title);
+        free(source->name);
+        free(source->toplevel);
+        boot_image_done(&source->image);
+        buffer_done(&source->built);
+        *source = (ImageSource){};
+}
+
+/* The next content, named after its kind and hash. */
+static int add_content(ImageSource *source, const ImageSourceRequest *request, ContentKind kind, const Sha256 *hash,
+                       uint64_t size, ContentSource **ret) {
+        _cleanup_(free_pointer) char *version = NULL;
+        ContentSource *content = &source->contents[source->content_count];
+        int r;
+
+        r = kernel_version(request->variant->bootspec->kernel, &version);
+        if (r >= 0)
+                r = content_name_format(kind, version, hash, &content->name);
+        if (r < 0)
+                return r;
+        source->content_count++;
+        content->hash = *hash;
+        content->size = size;
+        *ret = content;
+        return 0;
+}
+
+static int add_store_file(ImageSource *source, const ImageSourceRequest *request, ContentKind kind, const char *path,
+                          uint64_t maximum, Failure *failure) {
+        _cleanup_(store_file_done) StoreFile file = {};
+        ContentSource *content;
+        Sha256 hash;
+        int r;
+
+        r = store_file_open(request->context->root_fd, path, maximum, &file, failure);
+        if (r < 0)
+                return r;
+        r = store_file_hash(&file, request->cache, &hash, failure);
+        if (r < 0)
+                return r;
+        r = add_content(source, request, kind, &hash, file.identity.size, &content);
+        if (r < 0)
+                return r;
+        content->path = strdup(file.identity.path);
+        return content->path ? 0 : -ENOMEM;
+}
+
+static int add_secrets(ImageSource *source, const ImageSourceRequest *request, StringList *warnings, Failure *failure) {
+        const char *program = request->variant->bootspec->initrd_secrets;
+        _cleanup_(buffer_wipe) Buffer secrets = {};
+        ContentSource *content;
+        Sha256 hash;
+        int r;
+
+        if (!program)
+                return 0;
+        /* It looks for secrets where it runs. */
+        if (!context_is_live(request->context))
+                return string_list_add_format(
+                        warnings,
+                        "%s: only the system itself can run %s; if it adds secrets to the initrd, "
+                        "'sync' there puts them on the ESP",
+                        source->title, program);
+        r = initrd_secrets_run(program, &secrets, failure);
+        if (r < 0 || secrets.size == 0)
+                return r;
+        r = sha256_of(buffer_span(&secrets), &hash);
+        if (r < 0)
+                return r;
+        r = add_content(source, request, CONTENT_INITRD, &hash, secrets.size, &content);
+        if (r < 0)
+                return r;
+        content->secrets = TAKE_STRUCT(secrets);
+        return 0;
+}
+
+static int add_contents(ImageSource *source, const ImageSourceRequest *request, StringList *warnings,
+                        Failure *failure) {
+        const Bootspec *bootspec = request->variant->bootspec;
+        int r;
+
+        r = add_store_file(source, request, CONTENT_KERNEL, bootspec->kernel, LANZA_KERNEL_MAX_BYTES, failure);
+        if (r < 0 || !bootspec->initrd)
+                return r;
+        r = add_store_file(source, request, CONTENT_INITRD, bootspec->initrd, LANZA_INITRDS_MAX_BYTES, failure);
+        if (r < 0)
+                return r;
+        return add_secrets(source, request, warnings, failure);
+}
+
+/* The ESP path by which the image refers to each content. */
+static int content_paths(const ImageSource *source, StringList *ret) {
+        for (size_t i = 0; i < source->content_count; i++) {
+                _cleanup_(free_pointer) char *path = path_join(ESP_CONTENT_FOLDER, source->contents[i].name);
+                _cleanup_(free_pointer) char *esp_path = NULL;
+                int r = path ? esp_path_format(path, &esp_path) : -ENOMEM;
+
+                if (r >= 0)
+                        r = string_list_add(ret, esp_path);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int compose(ImageSource *source, const ImageSourceRequest *request, StringList *warnings, Failure *failure) {
+        const Generation *generation = request->generation;
+        const Settings *settings = request->context->settings;
+        BootContent contents[IMAGE_CONTENTS_MAX];
+        _cleanup_(string_list_done) StringList paths = {};
+        int r;
+
+        r = content_paths(source, &paths);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < paths.count; i++)
+                contents[i] = (BootContent){paths.items[i], source->contents[i].hash};
+
+        BootImageInput input = {
+                .profile = generation->profile,
+                .generation = generation->number,
+                .made = generation->made,
+                .toplevel = generation->toplevel,
+                .variant = request->variant,
+                .default_sort_key = settings->sort_key,
+                .kernel = contents[0],
+                .initrds = contents + 1,
+                .initrd_count = paths.count - 1,
+                .certificate = request->certificate,
+        };
+        r = boot_image_compose(&input, warnings, &source->image, failure);
+        if (r < 0)
+                return r;
+        return image_name_format(settings->entry_token, generation->profile, generation->number,
+                                 request->variant->specialisation, &source->image.hash, &source->name);
+}
+
+int image_source_init(ImageSource *source, const ImageSourceRequest *request, StringList *warnings, Failure *failure) {
+        int r;
+
+        *source = (ImageSource){
+                .title = generation_title(request->generation, request->variant),
+                .toplevel = strdup(request->variant->bootspec->toplevel),
+        };
+        r = source->title && source->toplevel ? 0 : -ENOMEM;
+        if (r >= 0)
+                r = add_contents(source, request, warnings, failure);
+        if (r >= 0)
+                r = compose(source, request, warnings, failure);
+        if (r < 0)
+                image_source_done(source);
+        return r;
+}
+
+static int open_memory(Span bytes) {
+        _cleanup_(close_fd) int fd = memfd_create("initrd-secrets", MFD_CLOEXEC);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = file_write_fd(fd, bytes);
+        if (r < 0)
+                return r;
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int content_source_open(const ContentSource *source, const Context *context, Failure *failure) {
+        int fd = source->path ? root_open(context->root_fd, source->path, O_RDONLY)
+                              : open_memory(buffer_span(&source->secrets));
+
+        if (fd < 0)
+                return failure_set_errno(failure, fd, "Cannot open %s", source->path ? source->path : source->name);
+        return fd;
+}

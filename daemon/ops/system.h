@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a system has, found by its configuration: its generations, its ESP, what it booted from. */
+
+#include "daemon/boot/generation.h"
+#include "daemon/esp/esp-volume.h"
+#include "daemon/ops/context.h"
+#include "daemon/util/failure.h"
+#include "daemon/util/string-list.h"
+
+/* The generations of all configured profile folders. */
+int system_generations(const Context *context, StringList *warnings, GenerationList *ret, Failure *failure);
+
+/* The ESP: the configured mount point, else the first of the usual ones that is one. In a tree any folder will do,
+ * /boot where none is configured. The caller ends it with esp_volume_done(). */
+int system_esp(const Context *context, EspVolume *ret, Failure *failure);
+
+/* The toplevel that runs now, NULL if that is not known (or this is a tree). Owned. -ENOMEM. */
+int system_booted_toplevel(const Context *context, char **ret);
+
+/* A text variable of the Boot Loader Interface ("LoaderEntrySelected"), NULL if it is not set, unreadable or no text:
+ * the boot loader writes what it likes. Owned. -ENOMEM. */
+int system_loader_variable(const Context *context, const char *name, char **ret);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/ops/wanted-system.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/esp/loader-conf.h"
+#include "daemon/ops/system.h"
+#include "daemon/util/file.h"
+#include "daemon/util/root.h"
+
+enum { LOADER_CONFIG_MAX = 1024 * 1024 };
+
+void wanted_system_done(WantedSystem *system) {
+        wanted_done(&system->wanted);
+        for (size_t i = 0; i < system->image_count; i++) {
+                image_source_done(system->images[i]);
+                free(system->images[i]);
+        }
+        free(system->images);
+        string_list_done(&system->warnings);
+        *system = (WantedSystem){};
+}
+
+/* A source of its own address, which stays while the array grows. */
+static int add_source(WantedSystem *system, ImageSource **ret) {
+        ImageSource **images = reallocarray(system->images, system->image_count + 1, sizeof(*images));
+
+        if (!images)
+                return -ENOMEM;
+        system->images = images;
+        *ret = images[system->image_count] = calloc(1, sizeof(**ret));
+        if (!*ret)
+                return -ENOMEM;
+        system->image_count++;
+        return 0;
+}
+
+static int want_content(Wanted *wanted, ContentSource *source) {
+        WantedContent *content;
+        int r;
+
+        r = wanted_add_content(wanted, source->name, &content);
+        if (r < 0 || content->size != 0)
+                return r;
+        content->size = source->size;
+        content->hash = source->hash;
+        content->source = source;
+        return 0;
+}
+
+static int want_image(WantedSystem *system, ImageSource *source, bool is_default) {
+        WantedImage *image;
+        int r;
+
+        r = wanted_add_image(&system->wanted, &image);
+        if (r < 0)
+                return r;
+        image->name = strdup(source->name);
+        image->title = strdup(source->title);
+        image->toplevel = strdup(source->toplevel);
+        image->size = image_builder_estimate(system->builder, &source->image);
+        image->tries = system->context->settings->tries;
+        image->is_default = is_default;
+        image->source = source;
+        if (!image->name || !image->title || !image->toplevel)
+                return -ENOMEM;
+        for (size_t i = 0; i < source->content_count; i++) {
+                r = string_list_add(&image->contents, source->contents[i].name);
+                if (r >= 0)
+                        r = want_content(&system->wanted, &source->contents[i]);
+                if (r < 0)
+                        return r;
+                system->has_secrets |= source->contents[i].secrets.size > 0;
+        }
+        return 0;
+}
+
+/* A generation that can't be used: its images stay as they are, and what they refer to. */
+static int leave_out(WantedSystem *system, const Generation *generation, const Failure *why) {
+        _cleanup_(free_pointer) char *title = generation_title(generation, /* variant= */ NULL);
+        int r;
+
+        if (!title)
+                return -ENOMEM;
+        system->in_part = true;
+        r = string_list_add_format(&system->warnings, "%s is left out: %s", title, why->message);
+        if (r < 0)
+                return r;
+        return wanted_add_shielded(&system->wanted, generation->profile ? generation->profile : "", generation->number);
+}
+
+static int read_variants(WantedSystem *system, const Generation *generation, Failure *failure) {
+        Signer *signer = system->builder->signer;
+        ImageSourceRequest request = {
+                .context = system->context,
+                .cache = system->cache,
+                .certificate = signer ? signer_certificate(signer) : NULL,
+                .generation = generation,
+        };
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < generation->variants.count; i++) {
+                ImageSource *source;
+
+                request.variant = &generation->variants.items[i];
+                r = add_source(system, &source);
+                if (r >= 0)
+                        r = image_source_init(source, &request, &system->warnings, failure);
+        }
+        return r;
+}
+
+/* All variants of a generation are wanted, or none. */
+static int add_generation(WantedSystem *system, const WantedRequest *request, const Generation *generation,
+                          Failure *failure) {
+        bool holds_default = generation == request->default_generation;
+        _cleanup_(failure_done) Failure problem = {};
+        size_t first = system->image_count;
+        int r;
+
+        r = read_variants(system, generation, &problem);
+        if (r < 0 && problem.message && !holds_default)
+                return leave_out(system, generation, &problem);
+        if (r < 0)
+                return failure_pass(failure, &problem, r);
+
+        for (size_t i = 0; r >= 0 && i < generation->variants.count; i++)
+                r = want_image(system, system->images[first + i],
+                               holds_default && &generation->variants.items[i] == request->default_variant);
+        return r;
+}
+
+static int add_toplevels(Wanted *wanted, const Generation *generation) {
+        int r = 0;
+
+        if (generation->toplevel)
+                r = string_list_add(&wanted->toplevels, generation->toplevel);
+        for (size_t i = 0; r >= 0 && i < generation->variants.count; i++)
+                r = string_list_add(&wanted->toplevels, generation->variants.items[i].bootspec->toplevel);
+        return r;
+}
+
+static int add_generations(WantedSystem *system, const WantedRequest *request, Failure *failure) {
+        int r;
+
+        for (size_t i = 0; i < request->generations->count; i++) {
+                const Generation *generation = &request->generations->items[i];
+
+                r = add_toplevels(&system->wanted, generation);
+                if (r >= 0 && generation->problem.message)
+                        r = leave_out(system, generation, &generation->problem);
+                else if (r >= 0 && generation->chosen)
+                        r = add_generation(system, request, generation, failure);
+                if (r < 0)
+                        return r;
+                context_progress(system->context, "read", i + 1, request->generations->count);
+        }
+        return 0;
+}
+
+/* The administrator's lines for loader.conf. */
+static int read_loader_config(const Context *context, Buffer *ret, Failure *failure) {
+        const char *path = context->settings->loader_config;
+        _cleanup_(close_fd) int fd = -EBADF;
+        int r;
+
+        if (!path)
+                return 0;
+        fd = root_open(context->root_fd, path, O_RDONLY);
+        r = fd < 0 ? fd : file_read_fd(fd, LOADER_CONFIG_MAX, ret);
+        if (r < 0)
+                return failure_set(failure, CONDITION_BAD_CONFIGURATION, "Cannot read LoaderConfig=%s: %s", path,
+                                   strerror(-r));
+        return 0;
+}
+
+static int set_loader_conf(WantedSystem *system, Failure *failure) {
+        const Settings *settings = system->context->settings;
+        Wanted *wanted = &system->wanted;
+        _cleanup_(buffer_done) Buffer lines = {};
+        LoaderConf conf = {
+                .token = settings->entry_token,
+                .counting = settings->tries > 0,
+                .loader_version = system->builder->loader_version,
+        };
+        int r;
+
+        r = read_loader_config(system->context, &lines, failure);
+        if (r < 0)
+                return r;
+        conf.lines = buffer_span(&lines);
+        for (size_t i = 0; i < wanted->image_count; i++)
+                if (wanted->images[i].is_default)
+                        conf.default_image = wanted->images[i].name;
+        wanted->has_loader_conf = true;
+        r = loader_conf_format(&conf, &wanted->loader_conf);
+        if (r == -EINVAL)
+                return failure_set(failure, CONDITION_BAD_CONFIGURATION,
+                                   "LoaderConfig=%s has a line with control characters", settings->loader_config);
+        return r;
+}
+
+static int set_text(char **place, const char *text) {
+        if (!text)
+                return 0;
+        *place = strdup(text);
+        return *place ? 0 : -ENOMEM;
+}
+
+int wanted_system_init(WantedSystem *system, const Context *context, const ImageBuilder *builder, HashCache *cache,
+                       const WantedRequest *request, Failure *failure) {
+        Wanted *wanted = &system->wanted;
+        int r;
+
+        *system = (WantedSystem){.context = context, .builder = builder, .cache = cache};
+        wanted->garbage_only = request->garbage_only;
+        wanted->has_signer = builder->signer != NULL;
+        wanted->loader_size = image_builder_estimate_loader(builder);
+
+        r = set_text(&wanted->token, context->settings->entry_token);
+        if (r >= 0)
+                r = set_text(&wanted->loader_version, builder->loader_version);
+        if (r >= 0)
+                r = system_booted_toplevel(context, &wanted->booted_toplevel);
+        if (r >= 0)
+                r = system_loader_variable(context, "LoaderEntrySelected", &wanted->booted_entry);
+        if (r >= 0)
+                r = add_generations(system, request, failure);
+        if (r >= 0)
+                r = set_loader_conf(system, failure);
+        return r;
+}
+
+static int open_content(void *userdata, const WantedContent *content, int *ret, Failure *failure) {
+        const WantedSystem *system = userdata;
+        int fd = content_source_open(content->source, system->context, failure);
+
+        if (fd < 0)
+                return fd;
+        *ret = fd;
+        return 0;
+}
+
+static int build_image(void *userdata, const WantedImage *image, Buffer *ret, Failure *failure) {
+        const WantedSystem *system = userdata;
+        ImageSource *source = image->source;
+
+        if (source->built.size > 0) {
+                *ret = TAKE_STRUCT(source->built);
+                return 0;
+        }
+        return image_builder_image(system->builder, &source->image, ret, failure);
+}
+
+static int build_loader(void *userdata, Buffer *ret, Failure *failure) {
+        const WantedSystem *system = userdata;
+
+        return image_builder_loader(system->builder, ret, failure);
+}
+
+static void report_progress(void *userdata, StepKind phase, uint64_t done, uint64_t total) {
+        const WantedSystem *system = userdata;
+
+        context_progress(system->context, step_kind_name(phase), done, total);
+}
+
+ApplySources wanted_system_sources(WantedSystem *system) {
+        return (ApplySources){
+                .userdata = system,
+                .open_content = open_content,
+                .build_image = build_image,
+                .build_loader = build_loader,
+                .progress = report_progress,
+        };
+}

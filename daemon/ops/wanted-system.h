@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the ESP is to hold: the chosen generations' images and the files these refer to, worked out from the system. It
+ * joins what generations are (daemon/boot/) with what plans are made of (daemon/esp/), and is where apply gets its
+ * bytes. */
+
+#include <stdbool.h>
+
+#include "daemon/boot/generation.h"
+#include "daemon/boot/hash-cache.h"
+#include "daemon/esp/apply.h"
+#include "daemon/esp/plan.h"
+#include "daemon/ops/context.h"
+#include "daemon/ops/image-build.h"
+#include "daemon/ops/image-source.h"
+#include "daemon/util/failure.h"
+#include "daemon/util/string-list.h"
+
+typedef struct WantedSystem {
+        Wanted wanted;
+        ImageSource **images; /* what the wanted images' and contents' sources point into */
+        size_t image_count;
+        StringList warnings;
+        bool in_part;     /* a generation was left out, with a warning */
+        bool has_secrets; /* an initrd with secrets is among the contents */
+
+        const Context *context; /* borrowed, with the two below, until wanted_system_done() */
+        const ImageBuilder *builder;
+        HashCache *cache;
+} WantedSystem;
+
+typedef struct WantedRequest {
+        const GenerationList *generations; /* after generations_choose() */
+        const Generation *default_generation;
+        const BootVariant *default_variant;
+        bool garbage_only;
+} WantedRequest;
+
+/* Works it out. One generation that can't be used is a warning, and its files are shielded; if it is the default one,
+ * it is a failure. BUILDER and CACHE stay the caller's. SYSTEM is to be ended also after a failure. */
+int wanted_system_init(WantedSystem *system, const Context *context, const ImageBuilder *builder, HashCache *cache,
+                       const WantedRequest *request, Failure *failure);
+void wanted_system_done(WantedSystem *system);
+
+/* The sources for apply_plan(), of SYSTEM. */
+ApplySources wanted_system_sources(WantedSystem *system);
