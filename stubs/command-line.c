@@ -65,7 +65,11 @@ const char *command_line_from_section(Bytes content, CommandLine *ret) {
         return NULL;
 }
 
+/* A command line begins with the name of an option. Binary data mostly does not: most pairs of bytes are some
+ * character, and so is all of the GUID that edk2's boot manager passes to entries that it made itself. */
 static bool is_text(const CommandLine *line) {
+        if (line->length == 0 || line->text[0] < 0x20 || line->text[0] >= 0x7F)
+                return false;
         for (size_t i = 0; i < line->length; i++) {
                 uint16_t unit = line->text[i];
                 if (is_control(unit))
@@ -77,7 +81,7 @@ static bool is_text(const CommandLine *line) {
                         return false;
                 i++;
         }
-        return line->length > 0;
+        return true;
 }
 
 bool command_line_from_load_options(Bytes options, CommandLine *ret) {

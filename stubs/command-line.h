@@ -17,5 +17,6 @@ typedef struct CommandLine {
 const char *command_line_from_section(Bytes content, CommandLine *ret);
 
 /* Converts load options, up to their NUL or their end. Returns false, and an empty command line, unless they are text:
- * whole UTF-16 units, no control characters but tab, no lone surrogates, not only white space, and not too long. */
+ * whole UTF-16 units, the first a printable ASCII character, no control characters but tab, no lone surrogates, and not
+ * too long. */
 bool command_line_from_load_options(Bytes options, CommandLine *ret);

@@ -15,6 +15,8 @@ static bool is_allowed(uint8_t character) {
 static const char *component_check(Bytes component) {
         if (component.size == 0)
                 return "has an empty component";
+        if (bytes_equal(component, bytes_from_string(".")) || bytes_equal(component, bytes_from_string("..")))
+                return "goes up or in place with a component \"..\" or \".\"";
         for (size_t i = 0; i < component.size; i++)
                 if (!is_allowed(component.data[i]))
                         return "has a character that is not allowed in names on this file system";
