@@ -38,6 +38,13 @@ int fat_name_compare(const char *a, const char *b) {
         return (int)(unsigned char)fold(*a) - (int)(unsigned char)fold(*b);
 }
 
+bool string_list_has_name(const StringList *list, const char *name) {
+        for (size_t i = 0; i < list->count; i++)
+                if (fat_name_equal(list->items[i], name))
+                        return true;
+        return false;
+}
+
 static bool is_name_part(Span part, size_t maximum) {
         if (part.size == 0 || part.size > maximum)
                 return false;

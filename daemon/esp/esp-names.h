@@ -22,6 +22,7 @@
 
 #include "daemon/crypto/digest.h"
 #include "daemon/util/span.h"
+#include "daemon/util/string-list.h"
 
 #define ESP_TOKEN_DEFAULT "nixos"
 #define ESP_IMAGE_FOLDER "EFI/Linux"
@@ -98,6 +99,7 @@ void temporary_name_format(unsigned number, char ret[static TEMPORARY_NAME_SIZE]
 /* Compares as FAT does, without regard to the case of ASCII letters (our paths have no others). */
 bool fat_name_equal(const char *a, const char *b);
 int fat_name_compare(const char *a, const char *b); /* for sorting: like strcmp() */
+bool string_list_has_name(const StringList *list, const char *name);
 
 /* An ESP path as boot images carry it ("\EFI\nixos\kernel-….efi", stubs/stub-abi.h, "ESP paths") as a path below the
  * volume's root with slashes ("EFI/nixos/kernel-….efi"). Returns -EINVAL for anything outside the grammar: no leading

@@ -29,6 +29,7 @@
 #include "daemon/esp/plan.h"
 #include "daemon/util/encode.h"
 #include "daemon/util/file.h"
+#include "tests/lib/test-folder.h"
 
 #define FAKE_IMAGE_PADDING 1500
 
@@ -204,4 +205,61 @@ static inline int fake_inventory(int root, Inventory *ret) {
         InventoryParameters parameters = {.read_image = fake_read_image, .architecture = "x64"};
 
         return inventory_read(root, &parameters, ret, NULL);
+}
+
+/* A volume in a temporary folder. */
+typedef struct Volume {
+        char *path;
+        int fd;
+} Volume;
+
+static inline void volume_open(Volume *volume, gconstpointer unused) {
+        volume->path = test_folder_make();
+        volume->fd = open(volume->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g_assert_cmpint(volume->fd, >=, 0);
+}
+
+static inline void volume_close(Volume *volume, gconstpointer unused) {
+        close(volume->fd);
+        test_folder_remove(volume->path);
+}
+
+static inline void volume_write(Volume *volume, const char *path, const char *text) {
+        test_write(volume->path, path, text, -1, 0600);
+}
+
+/* The path of a content or of an image (COUNTER: "" or "+2-1"). Owned. */
+static inline char *content_path(ContentKind kind, const char *text) {
+        g_autofree char *name = fake_content_name(kind, text);
+
+        return g_strdup_printf("EFI/nixos/%s", name);
+}
+
+static inline char *image_path(const FakeGeneration *generation, const char *counter) {
+        g_autofree char *name = fake_image_name(generation);
+        g_autofree char *counted = entry_name_with_counter(name, span_from_string(counter));
+
+        return g_strdup_printf("EFI/Linux/%s", counted);
+}
+
+static inline void volume_put_image(Volume *volume, const FakeGeneration *generation, const char *signer,
+                                    const char *counter) {
+        g_autofree char *text = fake_image(generation->toplevel, signer, generation->kernel, generation->initrd);
+        g_autofree char *path = image_path(generation, counter);
+
+        volume_write(volume, path, text);
+}
+
+static inline void volume_put_contents(Volume *volume, const FakeGeneration *generation) {
+        g_autofree char *kernel = content_path(CONTENT_KERNEL, generation->kernel);
+        g_autofree char *initrd = content_path(CONTENT_INITRD, generation->initrd);
+
+        volume_write(volume, kernel, generation->kernel);
+        volume_write(volume, initrd, generation->initrd);
+}
+
+/* As an earlier sync left it. */
+static inline void volume_put(Volume *volume, const FakeGeneration *generation) {
+        volume_put_contents(volume, generation);
+        volume_put_image(volume, generation, "current", "");
 }

@@ -1,29 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "tests/esp/esp-fixture.h"
-#include "tests/lib/test-folder.h"
-
 #include <sys/stat.h>
 
-/* A volume in a temporary folder. */
-typedef struct Volume {
-        char *path;
-        int fd;
-} Volume;
-
-static void volume_open(Volume *volume, gconstpointer unused) {
-        volume->path = test_folder_make();
-        volume->fd = open(volume->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        g_assert_cmpint(volume->fd, >=, 0);
-}
-
-static void volume_close(Volume *volume, gconstpointer unused) {
-        close(volume->fd);
-        test_folder_remove(volume->path);
-}
-
-static void write_text(Volume *volume, const char *path, const char *text) {
-        test_write(volume->path, path, text, -1, 0600);
-}
+#include "tests/esp/esp-fixture.h"
 
 static const EspImage *find_image(const Inventory *inventory, const char *name) {
         for (size_t i = 0; i < inventory->image_count; i++)
@@ -52,17 +30,17 @@ static void test_full(Volume *volume, gconstpointer unused) {
         _cleanup_(inventory_done) Inventory inventory = {};
         const EspImage *image;
 
-        write_text(volume, path, text);
-        write_text(volume, "EFI/Linux/other-os.EFI", foreign);
-        write_text(volume, "EFI/Linux/readme.txt", "no image");
-        write_text(volume, kernel_path, "k");
-        write_text(volume, "EFI/nixos/bzImage.efi", "k");
-        write_text(volume, "EFI/nixos/LANZ0001.TMP", "1234");
-        write_text(volume, "loader/LANZ0000.TMP", "");
-        write_text(volume, "loader/loader.conf", "default x\n");
-        write_text(volume, "EFI/systemd/systemd-bootx64.efi",
-                   "MZ\n#### LoaderInfo: systemd-boot 257.4 ####\nsigner=current\nend\n");
-        write_text(volume, "EFI/BOOT/BOOTX64.EFI", "MZ another system's\nend\n");
+        volume_write(volume, path, text);
+        volume_write(volume, "EFI/Linux/other-os.EFI", foreign);
+        volume_write(volume, "EFI/Linux/readme.txt", "no image");
+        volume_write(volume, kernel_path, "k");
+        volume_write(volume, "EFI/nixos/bzImage.efi", "k");
+        volume_write(volume, "EFI/nixos/LANZ0001.TMP", "1234");
+        volume_write(volume, "loader/LANZ0000.TMP", "");
+        volume_write(volume, "loader/loader.conf", "default x\n");
+        volume_write(volume, "EFI/systemd/systemd-bootx64.efi",
+                     "MZ\n#### LoaderInfo: systemd-boot 257.4 ####\nsigner=current\nend\n");
+        volume_write(volume, "EFI/BOOT/BOOTX64.EFI", "MZ another system's\nend\n");
 
         g_assert_cmpint(fake_inventory(volume->fd, &inventory), ==, 0);
         g_assert_cmpuint(inventory.image_count, ==, 2);
@@ -101,11 +79,11 @@ static void test_strange(Volume *volume, gconstpointer unused) {
         test_make_folder(volume->path, "EFI/nixos/LANZ0000.TMP", 0700);
         test_make_folder(volume->path, "EFI/BOOT/BOOTX64.EFI", 0700);
         test_make_folder(volume->path, "loader/loader.conf", 0700);
-        write_text(volume, "EFI/Linux/empty.efi", "");
-        write_text(volume, "EFI/Linux/text.efi", "hello");
-        write_text(volume, "EFI/Linux/cut.efi", "MZ but then");
-        write_text(volume, "EFI/Linux/odd.efi", "MZ\nreference=EFI/nixos/x\nend\n");
-        write_text(volume, "EFI/Linux/.efi", "MZ");
+        volume_write(volume, "EFI/Linux/empty.efi", "");
+        volume_write(volume, "EFI/Linux/text.efi", "hello");
+        volume_write(volume, "EFI/Linux/cut.efi", "MZ but then");
+        volume_write(volume, "EFI/Linux/odd.efi", "MZ\nreference=EFI/nixos/x\nend\n");
+        volume_write(volume, "EFI/Linux/.efi", "MZ");
         g_assert_cmpint(symlink("/etc/passwd", link), ==, 0);
         g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
 
@@ -133,7 +111,7 @@ static void test_no_folder(Volume *volume, gconstpointer unused) {
         _cleanup_(failure_done) Failure failure = {};
         Inventory inventory = {};
 
-        write_text(volume, "EFI/Linux", "a file");
+        volume_write(volume, "EFI/Linux", "a file");
         g_assert_cmpint(inventory_read(volume->fd, &parameters, &inventory, &failure), ==, -ENOTDIR);
         g_assert_nonnull(strstr(failure.message, "EFI/Linux"));
 }

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Which boot images are written, and which go. Whatever can't be judged stays. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/esp/esp-names.h"
+#include "daemon/esp/planner.h"
+#include "daemon/util/file.h"
+
+static bool is_booted(const Planner *planner, const EspImage *image) {
+        const Wanted *wanted = planner->wanted;
+
+        if (planner->booted_entry_found)
+                return entry_name_equal(image->name, wanted->booted_entry);
+        /* Which file was booted is not known: any that starts the booted system may be it. */
+        return wanted->booted_toplevel && image->facts.toplevel &&
+               strcmp(image->facts.toplevel, wanted->booted_toplevel) == 0;
+}
+
+/* Whether the image refers to exactly what the wanted one would. */
+static int refers_to(const EspImage *image, const WantedImage *wanted, bool *ret) {
+        _cleanup_(string_list_done) StringList paths = {};
+        bool equal = true;
+        int r;
+
+        for (size_t i = 0; i < wanted->contents.count; i++) {
+                r = string_list_add_format(&paths, ESP_CONTENT_FOLDER "/%s", wanted->contents.items[i]);
+                if (r < 0)
+                        return r;
+                equal = equal && string_list_has_name(&image->paths, paths.items[i]);
+        }
+        for (size_t i = 0; i < image->paths.count; i++)
+                equal = equal && string_list_has_name(&paths, image->paths.items[i]);
+        *ret = equal;
+        return 0;
+}
+
+/* Whether the file can stand for the wanted image: nothing would be gained by writing it anew. */
+static int is_up_to_date(const Planner *planner, const EspImage *image, const WantedImage *wanted, bool *ret) {
+        *ret = false;
+        if (!image->regular || image->error < 0)
+                return 0;
+        if (is_booted(planner, image)) {
+                *ret = true; /* it did boot: it stays until another one has */
+                return 0;
+        }
+        if (planner->wanted->has_signer && !image->facts.signed_by_current)
+                return 0;
+        return refers_to(image, wanted, ret);
+}
+
+/* Of two files for one entry the confirmed one, or the one with more tries left, is the better. */
+static bool has_better_counter(const char *a, const char *b) {
+        Span a_counter = entry_name_counter(a), b_counter = entry_name_counter(b);
+
+        if (a_counter.size == 0 || b_counter.size == 0)
+                return a_counter.size < b_counter.size;
+        return strtoull((const char *)a_counter.data + 1, NULL, 10) >
+               strtoull((const char *)b_counter.data + 1, NULL, 10);
+}
+
+/* Another image of the same generation (and specialisation) and toplevel, whose boot counter the new one inherits: the
+ * booted one, or the one with the best counter. NULL if there is none. */
+static const EspImage *find_predecessor(const Planner *planner, const WantedImage *wanted) {
+        const EspImage *found = NULL;
+        ImageName name, other;
+
+        if (image_name_parse(wanted->name, planner->wanted->token, &name) < 0)
+                return NULL;
+        for (size_t i = 0; i < planner->inventory->image_count; i++) {
+                const EspImage *image = &planner->inventory->images[i];
+
+                if (!image->our_form || image->error < 0 || !image->facts.toplevel ||
+                    strcmp(image->facts.toplevel, wanted->toplevel) != 0 ||
+                    image_name_parse(image->name, planner->wanted->token, &other) < 0 ||
+                    !span_equal(name.identity, other.identity))
+                        continue;
+                if (is_booted(planner, image))
+                        return image;
+                if (!found || has_better_counter(image->name, found->name))
+                        found = image;
+        }
+        return found;
+}
+
+static char *image_path(const char *name, Span counter) {
+        _cleanup_(free_pointer) char *full = entry_name_with_counter(name, counter);
+
+        return full ? path_join(ESP_IMAGE_FOLDER, full) : NULL;
+}
+
+/* REPLACED is the unusable file that stands in its place, or NULL. */
+static int add_image_step(Planner *planner, const WantedImage *wanted, const EspImage *replaced) {
+        const EspImage *heir_of = replaced ?: find_predecessor(planner, wanted);
+        Step step = {.kind = STEP_WRITE_IMAGE, .image = wanted};
+        char tries[16] = "";
+
+        if (!heir_of && wanted->tries > 0)
+                snprintf(tries, sizeof(tries), "+%u", wanted->tries);
+        if (heir_of) {
+                step.counter_from = strdup(heir_of->name);
+                if (!step.counter_from)
+                        return -ENOMEM;
+        }
+        step.path = image_path(wanted->name, heir_of ? entry_name_counter(heir_of->name) : span_from_string(tries));
+        if (!step.path) {
+                free(step.counter_from);
+                return -ENOMEM;
+        }
+        return planner_add_step(planner, step, wanted->size, replaced ? replaced->size : 0);
+}
+
+/* Looks among the files of the wanted image's entry for one to keep (then *RET_KEPT), or to replace; each NULL if there
+ * is none. */
+static int find_image(Planner *planner, const WantedImage *wanted, ssize_t *ret_kept, ssize_t *ret_replaced,
+                      bool *ret_blocked) {
+        _cleanup_(free_pointer) char *entry = entry_name(wanted->name);
+        const EspImage *images = planner->inventory->images;
+        ssize_t kept = -1, replaced = -1;
+        bool blocked = false, up_to_date;
+        size_t from, to;
+        int r;
+
+        if (!entry)
+                return -ENOMEM;
+        name_index_find(&planner->images, entry, &from, &to);
+        for (size_t i = from; i < to; i++) {
+                size_t n = planner->images.entries[i].value;
+
+                r = is_up_to_date(planner, &images[n], wanted, &up_to_date);
+                if (r < 0)
+                        return r;
+                if (!images[n].regular)
+                        blocked = true;
+                else if (up_to_date && (kept < 0 || has_better_counter(images[n].name, images[kept].name)))
+                        kept = n;
+                else if (!up_to_date && (replaced < 0 || has_better_counter(images[n].name, images[replaced].name)))
+                        replaced = n;
+        }
+        *ret_kept = kept;
+        *ret_replaced = replaced;
+        *ret_blocked = blocked;
+        return 0;
+}
+
+/* A wanted image that can't be there: fatal for the default one. */
+static int skip_image(Planner *planner, const WantedImage *wanted, const char *obstacle, Failure *failure) {
+        if (wanted->is_default) {
+                failure_set(failure, CONDITION_FAILED,
+                            "cannot write the boot image of %s: something that is no file stands under the name %s",
+                            wanted->title, obstacle);
+                failure_set_hint(failure, "Look at what it is, and move it away.");
+                return -EEXIST;
+        }
+        return string_list_add_format(&planner->plan.warnings,
+                                      "The boot image of %s is not written: something that is no file stands under "
+                                      "the name %s.",
+                                      wanted->title, obstacle);
+}
+
+static int plan_image(Planner *planner, size_t n, Failure *failure) {
+        const WantedImage *wanted = &planner->wanted->images[n];
+        const char *blocked_content = planner_find_blocked_content(planner, wanted);
+        ssize_t kept, replaced;
+        bool blocked;
+        int r;
+
+        r = find_image(planner, wanted, &kept, &replaced, &blocked);
+        if (r < 0)
+                return r;
+        if (kept >= 0) {
+                planner->fates[kept] = FATE_KEPT;
+                planner->plan.images_kept++;
+                r = blocked_content && !planner->wanted->garbage_only
+                            ? skip_image(planner, wanted, blocked_content, failure)
+                            : 0;
+                if (r < 0)
+                        return r;
+        } else if (planner->wanted->garbage_only)
+                return 0;
+        else if (blocked || blocked_content)
+                return skip_image(planner, wanted, blocked_content ?: wanted->name, failure);
+        else {
+                if (replaced >= 0)
+                        planner->fates[replaced] = FATE_REPLACED;
+                r = add_image_step(planner, wanted, replaced >= 0 ? &planner->inventory->images[replaced] : NULL);
+                if (r < 0)
+                        return r;
+        }
+        planner->satisfied[n] = true;
+        planner->bootable++;
+        return 0;
+}
+
+int planner_write_images(Planner *planner, Failure *failure) {
+        int r;
+
+        for (size_t i = 0; i < planner->wanted->image_count; i++) {
+                r = plan_image(planner, i, failure);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Whether IMAGE is of a generation whose document could not be read. */
+static int is_shielded(const Planner *planner, const EspImage *image, bool *ret) {
+        const Wanted *wanted = planner->wanted;
+        static const Sha256 any;
+        ImageName name, shield;
+        int r;
+
+        *ret = false;
+        if (image_name_parse(image->name, wanted->token, &name) < 0)
+                return 0;
+        for (size_t i = 0; i < wanted->shielded_count && !*ret; i++) {
+                _cleanup_(free_pointer) char *text = NULL;
+                Span rest;
+
+                r = image_name_format(wanted->token, wanted->shielded[i].profile, wanted->shielded[i].generation, NULL,
+                                      &any, &text);
+                if (r < 0)
+                        return r;
+                r = image_name_parse(text, wanted->token, &shield);
+                if (r < 0 || !span_starts_with(name.identity, shield.identity))
+                        continue;
+                rest = (Span){name.identity.data + shield.identity.size, name.identity.size - shield.identity.size};
+                *ret = rest.size == 0 || span_starts_with(rest, span_from_string("-specialisation-"));
+        }
+        return 0;
+}
+
+/* Whether IMAGE starts a system whose wanted image is not going to be there: then it is all that this system has. */
+static bool is_last_resort(const Planner *planner, const EspImage *image) {
+        for (size_t i = 0; i < planner->wanted->image_count; i++)
+                if (!planner->satisfied[i] && image->facts.toplevel &&
+                    strcmp(planner->wanted->images[i].toplevel, image->facts.toplevel) == 0)
+                        return true;
+        return false;
+}
+
+/* Ours are images of our form that a certificate of ours signed, or that start a toplevel of our profiles. An empty
+ * file of our form is what a power cut leaves. */
+static bool is_ours(const Planner *planner, const EspImage *image) {
+        if (image->size == 0)
+                return true;
+        return image->error == 0 &&
+               (image->facts.signed_by_us ||
+                (image->facts.toplevel && string_list_contains(&planner->wanted->toplevels, image->facts.toplevel)));
+}
+
+static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
+        bool shielded;
+        int r;
+
+        *fate = FATE_STAYS;
+        if (!image->regular || !image->our_form || is_booted(planner, image))
+                return 0;
+        r = is_shielded(planner, image, &shielded);
+        if (r < 0 || shielded)
+                return r;
+        if (is_ours(planner, image)) {
+                *fate = is_last_resort(planner, image) ? FATE_STAYS : FATE_GOES;
+                return 0;
+        }
+        if (image->error == 0 || image->error == -ENOEXEC)
+                return string_list_add_format(&planner->plan.left_alone, ESP_IMAGE_FOLDER "/%s", image->name);
+        return 0;
+}
+
+/* An image that stays and can't be read: it may refer to anything. */
+static int shield_contents(Planner *planner, const EspImage *image) {
+        planner->keep_contents = true;
+        return string_list_add_format(&planner->plan.warnings,
+                                      ESP_IMAGE_FOLDER "/%s cannot be read (%s): no kernel and no initrd is removed, "
+                                                       "since it might refer to it.",
+                                      image->name, strerror(-image->error));
+}
+
+int planner_judge_images(Planner *planner) {
+        int r;
+
+        for (size_t i = 0; i < planner->inventory->image_count; i++) {
+                const EspImage *image = &planner->inventory->images[i];
+
+                if (planner->fates[i] == FATE_STAYS) {
+                        r = judge_image(planner, image, &planner->fates[i]);
+                        if (r < 0)
+                                return r;
+                }
+                if (planner->fates[i] != FATE_STAYS)
+                        continue;
+                if (image->our_form && image->regular && image->error == 0)
+                        planner->bootable++;
+                if (image->regular && image->error < 0 && image->error != -ENOEXEC) {
+                        r = shield_contents(planner, image);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return 0;
+}
+
+int planner_remove_images(Planner *planner) {
+        int r;
+
+        for (size_t i = 0; i < planner->inventory->image_count; i++) {
+                const EspImage *image = &planner->inventory->images[i];
+
+                if (planner->fates[i] != FATE_GOES)
+                        continue;
+                r = planner_add_step(
+                        planner, (Step){.kind = STEP_REMOVE_IMAGE, .path = path_join(ESP_IMAGE_FOLDER, image->name)}, 0,
+                        image->size);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+bool planner_removes_images(const Planner *planner) {
+        for (size_t i = 0; i < planner->inventory->image_count; i++)
+                if (planner->fates[i] == FATE_GOES)
+                        return true;
+        return false;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/esp/loader-version.h"
+#include "daemon/esp/planner.h"
+#include "daemon/util/file.h"
+
+/* Whether the loader that is there has to give way; with a warning where it had to, but must not. */
+static int judge_loader(Planner *planner, LoaderPlace place, bool *ret) {
+        const EspLoader *loader = &planner->inventory->loaders[place];
+        const Wanted *wanted = planner->wanted;
+        bool good = loader->error == 0 && (!wanted->has_signer || loader->signed_by_current);
+        int order;
+
+        *ret = false;
+        if (loader->exists && !loader->regular)
+                return string_list_add_format(&planner->plan.warnings,
+                                              "%s is no file: systemd-boot is not installed there.", loader->path);
+        if (loader->exists && loader->size > 0 && !loader->version && place == LOADER_FALLBACK)
+                return 0; /* another system's */
+        if (!loader->exists || loader->size == 0 || !loader->version || loader->error < 0) {
+                *ret = true;
+                return 0;
+        }
+        order = version_compare(wanted->loader_version, loader->version);
+        *ret = order > 0 || (order == 0 && !good) || (order < 0 && wanted->allow_downgrade);
+        if (order < 0 && !good && !*ret)
+                return string_list_add_format(&planner->plan.warnings,
+                                              "%s is systemd-boot %s, not signed by the current key: it is kept, since "
+                                              "it is newer than %s. Where Secure Boot is on it will not run.",
+                                              loader->path, loader->version, wanted->loader_version);
+        return 0;
+}
+
+static int write_loaders(Planner *planner) {
+        static const StepKind kinds[LOADER_PLACES] = {STEP_WRITE_LOADER, STEP_WRITE_FALLBACK};
+        bool replace;
+        int r;
+
+        if (!planner->wanted->loader_version || planner->wanted->garbage_only)
+                return 0;
+        for (LoaderPlace place = 0; place < LOADER_PLACES; place++) {
+                const EspLoader *loader = &planner->inventory->loaders[place];
+
+                r = judge_loader(planner, place, &replace);
+                if (r < 0)
+                        return r;
+                if (!replace)
+                        continue;
+                r = planner_add_step(planner, (Step){.kind = kinds[place], .path = strdup(loader->path)},
+                                     planner->wanted->loader_size, loader->size);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int write_loader_conf(Planner *planner) {
+        const Inventory *inventory = planner->inventory;
+        const Wanted *wanted = planner->wanted;
+
+        if (!wanted->has_loader_conf || wanted->garbage_only)
+                return 0;
+        if (inventory->loader_conf_blocked)
+                return string_list_add(&planner->plan.warnings, "loader/loader.conf is no file: it is not written.");
+        if (inventory->has_loader_conf &&
+            span_equal(buffer_span(&inventory->loader_conf), buffer_span(&wanted->loader_conf)))
+                return 0;
+        return planner_add_step(planner, (Step){.kind = STEP_WRITE_LOADER_CONF, .path = strdup("loader/loader.conf")},
+                                wanted->loader_conf.size, inventory->loader_conf.size);
+}
+
+int planner_write_loaders(Planner *planner) {
+        int r;
+
+        if (planner->wanted->garbage_only)
+                return 0;
+        r = write_loaders(planner);
+        return r < 0 ? r : write_loader_conf(planner);
+}

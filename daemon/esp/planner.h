@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the parts of the planner share: plan.c, and one file for each kind of thing on the volume. */
+
+#include "daemon/esp/name-index.h"
+#include "daemon/esp/plan.h"
+
+/* What becomes of an image that is there. */
+typedef enum Fate {
+        FATE_STAYS,
+        FATE_KEPT,     /* it is a wanted one */
+        FATE_REPLACED, /* a wanted one is written in its place */
+        FATE_GOES,
+} Fate;
+
+typedef struct Planner {
+        const Inventory *inventory;
+        const Wanted *wanted;
+        uint32_t cluster_bytes;
+        NameIndex images;        /* of the inventory, by entry name */
+        NameIndex contents;      /* of the inventory, by name */
+        NameIndex references;    /* paths that images refer to, which will be there */
+        Fate *fates;             /* one for each image of the inventory */
+        bool *satisfied;         /* for each wanted image: it is or will be there */
+        bool *blocked;           /* for each wanted content: something that is no file is in its place */
+        bool booted_entry_found; /* the file that was booted is on this volume */
+        bool keep_contents;      /* an image that can't be read stays */
+        size_t bootable;         /* images of ours that will be there and could be booted */
+        size_t steps_allocated;
+        Plan plan;
+} Planner;
+
+/* Appends a step, and takes its strings over in any case (a path of NULL counts as out of memory). Sizes are of files,
+ * in bytes: of what is written and of what goes; 0 if there is none. */
+int planner_add_step(Planner *planner, Step step, uint64_t new_size, uint64_t old_size);
+
+/* plan-images.c: which wanted images are written, what becomes of the others, and the steps that remove. */
+int planner_write_images(Planner *planner, Failure *failure);
+int planner_judge_images(Planner *planner);
+int planner_remove_images(Planner *planner);
+bool planner_removes_images(const Planner *planner);
+
+/* plan-contents.c. Examining comes before the images are planned, all else after. */
+int planner_examine_contents(Planner *planner);
+const char *planner_find_blocked_content(const Planner *planner, const WantedImage *image); /* NULL: none */
+int planner_write_contents(Planner *planner);
+int planner_remove_contents(Planner *planner);
+
+/* plan-loaders.c: boot loaders and loader.conf. */
+int planner_write_loaders(Planner *planner);
