@@ -72,6 +72,12 @@ CFLAGS_FOR_daemon = $(call package_flags,$(sort $(foreach f,$(FOLDERS),$(LIBRARI
 ORDER := ops trust keys firmware pe boot esp crypto util
 archives = $(foreach f,$(filter $(2) $(USES_$(2)),$(ORDER)),$(B)/$(1)/daemon/$(f).a)
 
-$(B)/lanzad: $(B)/release/daemon/main.o $(B)/release/daemon/daemon.a $(foreach f,$(ORDER),$(B)/release/daemon/$(f).a)
-	@echo "  LD $@"
-	@$(CC_release) $(LDFLAGS_release) -o $@ $^ $(call package_flags,$(call libraries_of,ops),--libs)
+# The program; build/lanzad is the one that is installed, build/san/lanzad the one that tests run.
+define program_rules
+$(2): $(B)/$(1)/daemon/main.o $(B)/$(1)/daemon/daemon.a $(foreach f,$(ORDER),$(B)/$(1)/daemon/$(f).a)
+	@echo "  LD $$@"
+	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $$(call package_flags,$$(call libraries_of,ops),--libs)
+endef
+$(eval $(call program_rules,release,$(B)/lanzad))
+$(eval $(call program_rules,san,$(B)/san/lanzad))
+$(eval $(call program_rules,cov,$(B)/cov/lanzad))

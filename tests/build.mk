@@ -70,7 +70,7 @@ UNIT_TESTS := $(UNIT_PROGRAMS) $(UNIT_SCRIPTS)
 FIRMWARE_TESTS := $(wildcard tests/vm/test-*.py)
 
 # What tests read besides their own program.
-UNIT_INPUTS := $(B)/lanzad $(B)/stubs/lanzastubx64.efi $(foreach f,$(FUZZERS),$(B)/$(V)/replay/replay-$(f)) $(B)/pki/.made
+UNIT_INPUTS := $(B)/lanzad $(B)/$(V)/lanzad $(B)/stubs/lanzastubx64.efi $(foreach f,$(FUZZERS),$(B)/$(V)/replay/replay-$(f)) $(B)/pki/.made
 
 $(B)/pki/.made: tests/lib/make-pki
 	@rm -rf $(@D)

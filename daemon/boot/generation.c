@@ -158,7 +158,7 @@ static int read_generation(const Folder *folder, const char *name, Generation *g
         r = bootspec_load(folder->root, generation->toplevel, &generation->bootspec, &generation->problem);
         if (r < 0)
                 return generation->problem.message ? 0 : r;
-        return bootspec_variants(&generation->bootspec, &generation->variants);
+        return 0;
 }
 
 static int append_generation(Folder *folder, const char *name, size_t profile_length, uint64_t number) {
@@ -314,6 +314,40 @@ static int read_folder(Folder *folder) {
         return mark_current(folder, first);
 }
 
+/* Lists the variants of all generations, anew where that was done before: a variant borrows the bootspec of a
+ * generation, which must have its final place by then. */
+static int list_variants(GenerationList *list) {
+        int r;
+
+        for (size_t i = 0; i < list->count; i++) {
+                Generation *generation = list->items + i;
+
+                boot_variant_list_done(&generation->variants);
+                if (generation->problem.message)
+                        continue;
+                r = bootspec_variants(&generation->bootspec, &generation->variants);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int generation_list_append(GenerationList *list, GenerationList *more) {
+        Generation *items;
+
+        if (more->count == 0)
+                return 0;
+        items = reallocarray(list->items, list->count + more->count, sizeof(*items));
+        if (!items)
+                return -ENOMEM;
+        memcpy(items + list->count, more->items, more->count * sizeof(*items));
+        list->items = items;
+        list->count += more->count;
+        free(more->items);
+        *more = (GenerationList){};
+        return list_variants(list);
+}
+
 int generation_list_read(int root, const char *profiles, StringList *warnings, GenerationList *ret, Failure *failure) {
         _cleanup_(free_pointer) char *other = path_join(profiles, OTHER_PROFILES);
         _cleanup_(generation_list_done) GenerationList list = {};
@@ -334,6 +368,9 @@ int generation_list_read(int root, const char *profiles, StringList *warnings, G
         r = read_folder(
                 &(Folder){.root = root, .path = other, .warnings = warnings, .list = &list, .failure = failure});
         if (r < 0 && r != -ENOENT)
+                return r;
+        r = list_variants(&list);
+        if (r < 0)
                 return r;
         *ret = TAKE_STRUCT(list);
         return 0;

@@ -56,6 +56,10 @@ void generation_list_done(GenerationList *list);
  * writable by others, or if there are more than the limits above. PROFILES without system-profiles is fine. */
 int generation_list_read(int root, const char *profiles, StringList *warnings, GenerationList *ret, Failure *failure);
 
+/* Moves the generations of MORE, which is empty then, behind those of LIST. What pointed into either list is invalid
+ * afterwards. -ENOMEM: both are still to be ended, and good for nothing else. */
+int generation_list_append(GenerationList *list, GenerationList *more);
+
 /* The real path inside ROOT of the toplevel that LINK (such as GENERATION_BOOTED_SYSTEM) leads to. Returns -ENOENT if
  * LINK is missing or dangles, -ELOOP, -EXDEV if it leads anywhere but directly into the store, -ENOTDIR
  * if what is there is no folder, -EINVAL if its name has control characters. Owned. */

@@ -2,8 +2,6 @@
 #include "daemon/ops/system.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "daemon/util/file.h"
 #include "daemon/util/guid.h"
@@ -13,23 +11,6 @@
 
 /* Boot Loader Interface. */
 static const Guid loader_vendor = GUID_INIT(0x4a67b082, 0x0a4c, 0x41cf, 0xb6, 0xc7, 0x44, 0x0b, 0x29, 0xbb, 0x8c, 0x4f);
-
-/* Moves MORE's generations behind those of LIST. */
-static int append_generations(GenerationList *list, GenerationList *more) {
-        Generation *items;
-
-        if (more->count == 0)
-                return 0;
-        items = reallocarray(list->items, list->count + more->count, sizeof(*items));
-        if (!items)
-                return -ENOMEM;
-        memcpy(items + list->count, more->items, more->count * sizeof(*items));
-        list->items = items;
-        list->count += more->count;
-        free(more->items);
-        *more = (GenerationList){};
-        return 0;
-}
 
 int system_generations(const Context *context, StringList *warnings, GenerationList *ret, Failure *failure) {
         _cleanup_(generation_list_done) GenerationList all = {};
@@ -41,7 +22,7 @@ int system_generations(const Context *context, StringList *warnings, GenerationL
 
                 r = generation_list_read(context->root_fd, folders->items[i], warnings, &list, failure);
                 if (r >= 0)
-                        r = append_generations(&all, &list);
+                        r = generation_list_append(&all, &list);
                 if (r < 0)
                         return r;
         }

@@ -142,7 +142,8 @@ int file_create(int dir, const char *path, Span bytes, mode_t mode) {
 
         if (fd < 0)
                 return fd;
-        r = file_write_fd(fd, bytes);
+        /* The mode that was asked for, whatever the umask. */
+        r = fchmod(fd, mode) < 0 ? -errno : file_write_fd(fd, bytes);
         if (r >= 0 && fsync(fd) < 0)
                 r = -errno;
         if (r < 0)
