@@ -269,6 +269,8 @@ static int mark_current(Folder *folder, size_t first) {
         size_t profiles = 0;
         int r;
 
+        if (list->count == first)
+                return 0;
         qsort(list->items + first, list->count - first, sizeof(*list->items), compare_generations);
         for (size_t i = first; i < list->count; i++) {
                 const char *profile = list->items[i].profile;

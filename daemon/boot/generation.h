@@ -23,6 +23,7 @@ enum {
         GENERATION_PROFILES_MAX = 256,
 };
 
+/* Its variants point into it: it is not to be copied or moved. */
 typedef struct Generation {
         char *profile;            /* NULL for the profile "system" */
         uint64_t number;          /* from 1 */
