@@ -34,7 +34,7 @@ typedef struct Entry {
 
 struct HashCache {
         Entry *entries; /* sorted by path */
-        size_t count;
+        size_t count, allocated;
         bool changed;
 };
 
@@ -115,18 +115,25 @@ void hash_cache_forget(HashCache *cache, const char *path) {
 }
 
 static int insert_entry(HashCache *cache, size_t position, const FileIdentity *identity, const Sha256 *hash) {
-        Entry *entries = realloc(cache->entries, (cache->count + 1) * sizeof(*entries));
         char *path;
 
-        if (!entries)
-                return -ENOMEM;
-        cache->entries = entries;
+        if (cache->count == cache->allocated) {
+                size_t allocated = 2 * cache->allocated + 64;
+                Entry *entries = reallocarray(cache->entries, allocated, sizeof(*entries));
+
+                if (!entries)
+                        return -ENOMEM;
+                cache->entries = entries;
+                cache->allocated = allocated;
+        }
         path = strdup(identity->path);
         if (!path)
                 return -ENOMEM;
-        memmove(entries + position + 1, entries + position, (cache->count++ - position) * sizeof(*entries));
-        entries[position] = (Entry){.identity = *identity, .hash = *hash, .used = true};
-        entries[position].identity.path = path;
+
+        Entry *entry = cache->entries + position;
+        memmove(entry + 1, entry, (cache->count++ - position) * sizeof(*entry));
+        *entry = (Entry){.identity = *identity, .hash = *hash, .used = true};
+        entry->identity.path = path;
         cache->changed = true;
         return 0;
 }
@@ -197,15 +204,17 @@ static int read_number(char **next, char end, uint64_t maximum, uint64_t *ret) {
         return 0;
 }
 
-/* LINE is changed in no way, but NUL-terminated. */
+/* Reads LINE, which is NUL-terminated and is written to. */
 static int parse_line(HashCache *cache, char *line) {
         FileIdentity identity = {};
         uint64_t changed, nanoseconds;
         Sha256 hash;
         char *next = line + 2 * SHA256_SIZE + 1;
 
-        if (strlen(line) <= 2 * SHA256_SIZE || line[2 * SHA256_SIZE] != ' ' ||
-            hex_decode(line, hash.bytes, SHA256_SIZE) < 0)
+        if (strlen(line) <= 2 * SHA256_SIZE || line[2 * SHA256_SIZE] != ' ')
+                return -EBADMSG;
+        line[2 * SHA256_SIZE] = 0;
+        if (hex_decode(line, hash.bytes, SHA256_SIZE) < 0)
                 return -EBADMSG;
         if (read_number(&next, ' ', UINT64_MAX, &identity.device) < 0 ||
             read_number(&next, ' ', UINT64_MAX, &identity.inode) < 0 ||

@@ -307,17 +307,17 @@ static void test_too_many(Fixture *fixture, gconstpointer data) {
                      "There are more than 256 profiles in " PROFILES "/system-profiles");
 }
 
-static void test_thousands(Fixture *fixture, gconstpointer data) {
+static void test_many(Fixture *fixture, gconstpointer data) {
         add_toplevel(fixture, "one");
-        for (unsigned i = 1; i <= 3000; i++) {
+        for (unsigned i = 1; i <= 700; i++) {
                 g_autofree char *name = g_strdup_printf("system-%u-link", i);
 
                 add_link(fixture, name, "/nix/store/one");
         }
         read_list(fixture);
-        g_assert_cmpuint(fixture->list.count, ==, 3000);
-        for (size_t i = 0; i < 3000; i++)
-                g_assert_cmpuint(fixture->list.items[i].number, ==, 3000 - i);
+        g_assert_cmpuint(fixture->list.count, ==, 700);
+        for (size_t i = 0; i < 700; i++)
+                g_assert_cmpuint(fixture->list.items[i].number, ==, 700 - i);
 }
 
 static void test_resolve(Fixture *fixture, gconstpointer data) {
@@ -346,7 +346,7 @@ int main(int argc, char **argv) {
         TEST("refuses-a-profile-folder-that-others-write-to", test_writable_folder);
         TEST("refuses-a-profile-folder-of-another-user", test_foreign_folder);
         TEST("bounds-the-number-of-profiles", test_too_many);
-        TEST("thousands-are-no-problem", test_thousands);
+        TEST("hundreds-are-no-problem", test_many);
         TEST("booted-system-is-resolved-inside-the-root", test_resolve);
         return g_test_run();
 }
