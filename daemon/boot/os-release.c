@@ -204,12 +204,13 @@ static int read_assignment(Reader *reader, OsRelease *os_release) {
 
 int os_release_parse(Span text, OsRelease *ret) {
         _cleanup_(os_release_done) OsRelease os_release = {};
-        Reader reader = {(const char *)text.data, (const char *)text.data + text.size};
+        const char *start = text.size > 0 ? (const char *)text.data : "";
+        Reader reader = {start, start + text.size};
         int r;
 
         if (text.size > OS_RELEASE_MAX_BYTES)
                 return -EFBIG;
-        if (text.size > 0 && memchr(text.data, 0, text.size))
+        if (memchr(start, 0, text.size))
                 return -EBADMSG;
         while (reader.next < reader.end) {
                 r = read_assignment(&reader, &os_release);

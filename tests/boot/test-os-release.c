@@ -101,6 +101,7 @@ static void test_limits(void) {
         g_autofree char *filler = g_strnfill(OS_RELEASE_MAX_BYTES + 1, '\n');
         OsRelease os_release = {};
 
+        g_assert_cmpint(os_release_parse((Span){}, &os_release), ==, 0);
         g_assert_cmpint(os_release_parse((Span){(const uint8_t *)"ID=a\0", 5}, &os_release), ==, -EBADMSG);
         g_assert_cmpint(os_release_parse(span_from_string(filler), &os_release), ==, -EFBIG);
         filler[OS_RELEASE_MAX_BYTES] = 0;

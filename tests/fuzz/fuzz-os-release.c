@@ -53,6 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (os_release_parse((Span){data, size}, &read) == 0)
                 check_round_trip(&read, /* must_work= */ true);
 
+        if (size == 0)
+                return 0;
         made.id = strndup((const char *)data, third);
         made.pretty_name = strndup((const char *)data + third, third);
         made.version_id = strndup((const char *)data + 2 * third, size - 2 * third);
