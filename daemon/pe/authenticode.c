@@ -110,9 +110,12 @@ int authenticode_digest(const PeImage *image, DigestAlgorithm algorithm, uint8_t
         return digest_padded(image, algorithm, /* padding= */ 0, ret);
 }
 
-/* Where the signed part of a file ends: at its certificate table, which has to be the last thing. */
+/* Where the signed part of a file ends: at its certificate table, which has to be the last thing. Sections that share
+ * bytes are refused: firmware then counts the bytes twice, and leaves as many others uncovered. */
 static int find_end(const PeImage *image, uint64_t *ret) {
-        uint64_t end = image->file_size, sum = image->size_of_headers;
+        const PeSection *sorted[PE_SECTIONS_MAX];
+        const size_t n = sort_sections(image, sorted);
+        uint64_t end = image->file_size, sections_end = image->size_of_headers;
 
         if (image->certificates_directory_offset == 0)
                 return -EBADMSG;
@@ -121,14 +124,14 @@ static int find_end(const PeImage *image, uint64_t *ret) {
                         return -EBADMSG;
                 end = image->certificates_offset;
         }
-        for (size_t i = 0; i < image->n_sections; i++) {
-                const PeSection *section = &image->sections[i];
-
-                if (section->raw_size > 0 && (uint64_t)section->raw_offset + section->raw_size > end)
+        for (size_t i = 0; i < n; i++) {
+                if (sorted[i]->raw_size == 0)
+                        continue;
+                if (sorted[i]->raw_offset < sections_end)
                         return -EBADMSG;
-                sum += section->raw_size;
+                sections_end = (uint64_t)sorted[i]->raw_offset + sorted[i]->raw_size;
         }
-        if (sum > end || pe_align(end, CERTIFICATE_ALIGNMENT) > UINT32_MAX)
+        if (sections_end > end || pe_align(end, CERTIFICATE_ALIGNMENT) > UINT32_MAX)
                 return -EBADMSG;
 
         *ret = end;

@@ -21,7 +21,8 @@ int authenticode_digest(const PeImage *image, DigestAlgorithm algorithm, uint8_t
 
 /* Signs IMAGE, a whole PE file, in place: pads it to 8 bytes, replaces the signatures that it has by one (SHA-256),
  * sets directory and checksum. The same SIGNING_TIME (seconds since 1970) gives the same bytes. Returns -EBADMSG if it
- * is no image that can be signed: no certificate directory in its header, or data behind its certificate table. After
+ * is no image that can be signed: no certificate directory in its header, data behind its certificate table, or
+ * sections that share bytes of the file. After
  * any failure IMAGE is as it was. */
 int authenticode_sign(Buffer *image, Signer *signer, int64_t signing_time);
 

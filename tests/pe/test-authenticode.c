@@ -414,7 +414,7 @@ static void test_refuses_to_sign(void) {
         g_autoptr(GByteArray) stub = pe_fixture_stub();
         g_autoptr(GByteArray) inside = pe_fixture_stub();
         _cleanup_(buffer_done) Buffer behind = sign_with(stub, "db");
-        _cleanup_(buffer_done) Buffer first = copy_of(no_directory), third = copy_of(inside);
+        _cleanup_(buffer_done) Buffer first = copy_of(no_directory), third = {}, fourth = {};
 
         g_assert_cmpint(authenticode_sign(&first, signer, SIGNING_TIME), ==, -EBADMSG);
         g_assert_cmpmem(first.data, first.size, no_directory->data, no_directory->len);
@@ -422,11 +422,15 @@ static void test_refuses_to_sign(void) {
         g_assert_cmpint(authenticode_sign(&behind, signer, SIGNING_TIME), ==, -EBADMSG);
 
         /* A certificate table that is also a section's content. */
-        buffer_done(&third);
         pe_fixture_set32(inside, PE_FIXTURE_CERTIFICATES, inside->len - 512);
         pe_fixture_set32(inside, PE_FIXTURE_CERTIFICATES + 4, 512);
         third = copy_of(inside);
         g_assert_cmpint(authenticode_sign(&third, signer, SIGNING_TIME), ==, -EBADMSG);
+
+        /* Two sections that are one place of the file. */
+        pe_fixture_set32(stub, PE_FIXTURE_SECTIONS + 40 + 20, pe_fixture_get32(stub, PE_FIXTURE_SECTIONS + 20));
+        fourth = copy_of(stub);
+        g_assert_cmpint(authenticode_sign(&fourth, signer, SIGNING_TIME), ==, -EBADMSG);
         g_assert_cmpuint(signer_signature_count(signer), ==, 0);
 }
 

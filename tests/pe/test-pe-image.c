@@ -136,6 +136,15 @@ static void test_refuses_fields(void) {
         }
 }
 
+static void test_nothing_in_memory(void) {
+        g_autoptr(GByteArray) file = pe_fixture_build(&(PeFixture){});
+        PeImage image;
+
+        g_assert_cmpint(pe_image_parse(span_of(file), &image), ==, 0);
+        pe_fixture_set32(file, PE_FIXTURE_OPTIONAL + 56, image.size_of_headers);
+        g_assert_cmpint(pe_image_parse(span_of(file), &image), ==, -EBADMSG);
+}
+
 /* By length: from memory whose end the sanitizer watches, and from a file. */
 static void test_cut(void) {
         _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
@@ -231,6 +240,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/pe/image/knows-pe32-and-other-machines", test_other_kinds);
         g_test_add_func("/pe/image/content-is-exactly-the-virtual-size", test_content);
         g_test_add_func("/pe/image/refuses-each-field-that-a-loader-refuses", test_refuses_fields);
+        g_test_add_func("/pe/image/refuses-an-image-that-is-headers-only", test_nothing_in_memory);
         g_test_add_func("/pe/image/refuses-a-file-cut-at-any-length", test_cut);
         g_test_add_func("/pe/image/reads-sections-of-a-file-one-by-one", test_headers_only);
         g_test_add_func("/pe/image/takes-96-sections-and-no-more", test_many_sections);
