@@ -32,11 +32,11 @@ const char *certificate_common_name(const Certificate *certificate);   /* the la
 int certificate_tbs_digest(const Certificate *certificate, DigestAlgorithm algorithm,
                            uint8_t ret[static DIGEST_SIZE_MAX]);
 
-/* Seconds since 1970. */
+/* Seconds since 1970; 0 if it can't be read (firmware does not look at it either). */
 int64_t certificate_not_before(const Certificate *certificate);
 int64_t certificate_not_after(const Certificate *certificate);
 
-/* "RSA", "EC" or another short name, and its bits. */
+/* "RSA", "EC" or another short name, and its bits; "unknown" and 0 for a key that OpenSSL does not know. */
 const char *certificate_key_type(const Certificate *certificate);
 unsigned certificate_key_bits(const Certificate *certificate);
 
