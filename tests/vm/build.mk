@@ -10,3 +10,8 @@ $(B)/vm/installed: $(B)/lanzad $(B)/stubs/lanzastubx64.efi units/lanzad.conf
 	@rm -rf $(B)/vm/root
 	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(B)/vm/root) prefix=/usr sysconfdir=/etc
 	@touch $@
+
+.PHONY: demo
+demo: deps ## Watch a machine become one that runs only what it signed (in QEMU; installs what is missing)
+	@$(MAKE) --no-print-directory $(FIRMWARE_INPUTS)
+	@tests/vm/demo.py

@@ -228,3 +228,10 @@ class Images:
             entries[f"/modules/{module}.ko"] = archive.Entry(lzma.decompress(read(path)))
         packed = gzip.compress(archive.cpio(entries), 6, mtime=0)
         return packed + bytes(-len(packed) % 4)
+
+    def tool(self, name, *arguments):
+        """Runs a Python program of the machine's Debian, newer than this computer's or missing here, in place."""
+        environment = {**os.environ, "PYTHONHOME": self.tree + "/usr",
+                       "PYTHONPATH": self.tree + "/usr/lib/python3/dist-packages", "PYTHONDONTWRITEBYTECODE": "1"}
+        return run(self.tree + "/lib64/ld-linux-x86-64.so.2", "--library-path", self.tree + "/usr/lib/x86_64-linux-gnu",
+                   self.tree + "/usr/bin/python3", self.tree + "/usr/bin/" + name, *arguments, env=environment)

@@ -36,7 +36,7 @@ ESP_OFFSET = 1 << 20
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[c=>]|[\r\0\x08]")
 
 
-class MachineError(Exception):
+class MachineError(RuntimeError):
     """The machine did not do what was waited for; says what its console showed."""
 
 
@@ -56,7 +56,8 @@ class Result:
 
 
 class Console:
-    """What came over the serial line, without terminal escapes; a thread collects it and wakes who waits."""
+    """What came over the serial line, without terminal escapes; a thread collects it and wakes who waits. WATCH is
+    called with all of it whenever there is more."""
 
     def __init__(self, stream, log, watch):
         self.text = ""
@@ -72,11 +73,12 @@ class Console:
                 file.write(data)
                 file.flush()
                 raw += data.decode("utf-8", "replace")
-                with self.changed:
-                    self.text = ESCAPES.sub("", raw)
-                    self.changed.notify_all()
+                text = ESCAPES.sub("", raw)
                 if watch:
-                    watch(ESCAPES.sub("", data.decode("utf-8", "replace")))
+                    watch(text)
+                with self.changed:
+                    self.text = text
+                    self.changed.notify_all()
         with self.changed:
             self.ended = True
             self.changed.notify_all()
@@ -156,8 +158,9 @@ class Machine:
 
     # Power
 
-    def start(self, *extra):
-        """Switches the machine on; the firmware boots from the ESP unless EXTRA says otherwise."""
+    def start(self, *extra, esp_first=True):
+        """Switches the machine on; the firmware boots from the ESP, unless EXTRA says otherwise or ESP_FIRST is false:
+        then it goes by its own BootOrder."""
         assert self.process is None, "the machine is on"
         self.boots += 1
         command = [
@@ -166,7 +169,7 @@ class Machine:
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-monitor", "none",
             "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={self.images.firmware_code}",
             "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}",
-            *self.disk("esp", self.esp, "bootindex=1"), *self.disk("root", self.root),
+            *self.disk("esp", self.esp, *(["bootindex=1"] if esp_first else [])), *self.disk("root", self.root),
             "-device", "virtio-rng-pci",
             "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=agent",
             "-chardev", f"socket,id=agent,path={self.path('agent')},server=on,wait=off",

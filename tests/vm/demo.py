@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""make demo: shows what lanzad is for, from a machine that trusts everybody to one that runs only what it signed itself.
+
+It is a story for a person who watches. Each step says what is about to happen and why, what is typed inside the machine
+and what came of it, and is then held against what it promised: the first that did something else ends the demo with
+status 1.
+"""
+import re
+import subprocess
+import sys
+import textwrap
+import time
+
+from images import Images
+from machine import MachineError
+from nixos_machine import ENROLL_ANYWAY, NixosMachine
+
+WIDTH = 100
+START = time.monotonic()
+
+# Of all that a console shows while a machine starts, what tells the story.
+TELLING = [
+    (re.compile(r"BdsDxe: starting .*"), "firmware"),
+    (re.compile(r"BdsDxe: failed to (start|load).*: .*"), "firmware"),
+    (re.compile(r"lanzastub: .*"), "stub"),
+    (re.compile(r"Failed to execute .*"), "boot loader"),
+    (re.compile(r"stage 1: .*"), "kernel, initrd"),
+    (re.compile(r"stage 2: .*"), "NixOS"),
+    (re.compile(r"systemd .* running in system mode"), "systemd"),
+]
+
+
+def say(text=""):
+    print(textwrap.fill(text, WIDTH), flush=True)
+
+
+def show(label, text):
+    for line in text.splitlines():
+        print(f"    {label + ': ' if label else ''}{line}", flush=True)
+
+
+def headline(number, text):
+    seconds = int(time.monotonic() - START)
+    print(f"\n── {number}. {text} ── ({seconds // 60}:{seconds % 60:02})", flush=True)
+
+
+def promise(kept, text):
+    if not kept:
+        raise MachineError(f"this did not come true: {text}")
+    print(f"  ✓ {text}", flush=True)
+
+
+class Watcher:
+    """Passes on the lines of a console that tell the story."""
+
+    def __init__(self):
+        self.shown = 0
+
+    def __call__(self, text):
+        lines = text.split("\n")[:-1]
+        self.shown = self.shown if self.shown <= len(lines) else 0
+        for line in lines[self.shown:]:
+            for pattern, who in TELLING:
+                found = pattern.search(line)
+                if found:
+                    show("", f"[{who}] {found.group(0)}")
+        self.shown = len(lines)
+
+
+def typed(machine, *arguments, status=0):
+    """Runs lanzad in the machine, showing what is typed."""
+    show("", "machine# lanzad --oneshot " + " ".join(arguments))
+    return machine.lanzad(*arguments, status=status)
+
+
+def show_problems(status):
+    for problem in status["problems"]:
+        show("", f"{problem['message']}. {problem.get('hint', '')}")
+    if not status["problems"]:
+        show("", "no problems")
+
+
+def entry_of(machine, prefix):
+    """The name of the boot image on the ESP that begins with PREFIX."""
+    names = machine.run("cd /boot/EFI/Linux && ls").text.split()
+    return next(name for name in names if name.startswith(prefix))
+
+
+def begin(machine):
+    headline(1, "A machine that trusts everybody")
+    say("A virtual machine is switched on: new disks, and firmware without any Secure Boot keys (\"Setup Mode\"). It has "
+        "three NixOS-like generations on its disk, the second one with a specialisation, and nothing on its EFI system "
+        "partition. It is started once from outside, as by an installation medium.")
+    machine.add_generation(1, "25.05.1", "of generation 1")
+    machine.add_generation(2, "25.05.2", "of generation 2", specialisations={"debug": ("of generation 2", ["debug"])})
+    machine.add_generation(3, "25.05.3", "of generation 3")
+    machine.install()
+    promise(machine.secure_boot() == (1, 0), "the firmware is in Setup Mode, and Secure Boot is off")
+    status = typed(machine, "status")
+    show_problems(status)
+    promise(len(status["generations"]) == 3 and not status["keys-present"], "lanzad sees three generations and no keys")
+
+
+def make_keys(machine):
+    headline(2, "Keys of its own")
+    say("The machine makes three key pairs: PK, whose holder owns the machine; KEK, which may change the lists of what is "
+        "trusted; and db, which signs what boots. The private halves never leave /var/lib/lanzad.")
+    result = typed(machine, "create-keys")
+    for certificate in result["certificates"]:
+        show(certificate["role"], f"{certificate['subject']}, SHA-256 {certificate['fingerprint']}")
+    modes = machine.run("stat -c %a /var/lib/lanzad /var/lib/lanzad/keys/*/*.key").text.split()
+    promise(modes == ["700", "600", "600", "600"], "there are three key pairs that only root can read")
+
+
+def populate(machine):
+    headline(3, "Signed boot images on the EFI system partition")
+    say("For each generation and specialisation a small signed boot image is written, which names its kernel and initrd "
+        "by SHA-256. Kernels and initrds that generations share stand there once. systemd-boot is signed too.")
+    typed(machine, "sync")
+    show("", machine.run("cd /boot && find . -type f -printf '%9s  %P\\n' | sort -k 2").text)
+    names = machine.run("ls /boot/EFI/Linux /boot/EFI/nixos").text.split()
+    promise(sum(name.startswith("nixos-generation-") for name in names) == 4, "three generations and one specialisation "
+            "make four boot images")
+    promise(sum(name.startswith("kernel-") for name in names) == 1, "the kernel that all of them share stands there once")
+    again = typed(machine, "sync")["partitions"][0]
+    promise(again["bytes-written"] == 0, "a second sync has nothing to write")
+
+
+def enroll(machine):
+    headline(4, "The firmware is told to trust these keys, and nothing else")
+    say("Now the certificates go into the firmware's variables: db, KEK, and at last PK, which ends Setup Mode. lanzad "
+        "first checks that everything this machine boots would still run. It also asks for a word of consent, because a "
+        "real machine may have cards whose own firmware only its vendor signed. This virtual one has none.")
+    refused = typed(machine, "enroll-keys", status=3)
+    show("", refused["error"]["message"])
+    typed(machine, "enroll-keys", ENROLL_ANYWAY)
+    for key in typed(machine, "list-enrolled-keys")["keys"]:
+        show(key["variable"], f"{key['subject']}, SHA-256 {key['fingerprint']}")
+    promise(machine.secure_boot()[0] == 0, "Setup Mode has ended")
+
+
+def reboot(machine):
+    headline(5, "Reboot: firmware, systemd-boot, the stub, Linux")
+    say("From here on the firmware checks signatures: it runs systemd-boot, which runs the newest generation's boot image, "
+        "whose stub holds kernel and initrd against their SHA-256 and starts Linux.")
+    machine.reboot()
+    promise(machine.secure_boot() == (0, 1), "Secure Boot is on, and the firmware enforces it")
+    promise(machine.booted() == machine.generations[3], "generation 3 runs")
+    status = typed(machine, "status")
+    show("", f"Secure Boot {'on' if status['secure-boot'] else 'off'}; booted {status['booted-entry'][:20]}… by "
+         f"{status['booted-loader']} and {status['booted-stub']}")
+    show_problems(status)
+    promise(status["secure-boot"] and status["keys-enrolled"] and not status["problems"], "lanzad agrees")
+
+
+def tamper(machine):
+    headline(6, "Somebody tampers with it")
+    say("Somebody with access to the disk changes one bit of generation 3's initrd. At the next start the stub notices. "
+        "Back in the boot loader an older entry is taken, which is whole: generation 1.")
+    entry = entry_of(machine, "nixos-generation-1-")
+    machine.run("bootctl set-default " + entry + "; bootctl set-oneshot " + entry_of(machine, "nixos-generation-3-"))
+    image = "/boot/EFI/Linux/" + entry_of(machine, "nixos-generation-3-")
+    initrd = machine.run(f"grep -aoE 'initrd-[0-9.]+-[a-z2-7]{{52}}.efi' {image} | head -n 1").text.strip()
+    machine.shut_down()
+    content = bytearray(machine.esp_read("/EFI/nixos/" + initrd))
+    content[len(content) // 2] ^= 1
+    machine.esp_write("/EFI/nixos/" + initrd, bytes(content))
+    machine.start()
+    machine.wait_console("Back to the boot loader")
+    promise(initrd in machine.console.text, "the stub refuses it, and names the file")
+    machine.press(b"\r")
+    machine.wait_up()
+    promise(machine.booted() == machine.generations[1], "the older entry boots, and generation 1 runs")
+
+
+STEPS = [begin, make_keys, populate, enroll, reboot, tamper]
+
+
+def main():
+    print("lanzad, shown in a virtual machine\n")
+    say("Everything here runs inside QEMU, with the firmware (OVMF) that virtual machines use, on disks and firmware "
+        "variables in a temporary folder. Nothing on this computer is touched: not its EFI variables, not its boot loader. "
+        "QEMU computes every instruction itself, so it is slow: expect two to four minutes.")
+    try:
+        with NixosMachine("demo", Images(), watch=Watcher()) as machine:
+            for step in STEPS:
+                step(machine)
+    except KeyboardInterrupt:
+        sys.exit("\nThe demo was interrupted.")
+    except (RuntimeError, OSError, LookupError, StopIteration, subprocess.SubprocessError) as error:
+        sys.exit(f"\nThe demo stopped, since a step did not do what it says: {error!r}")
+    print(f"\nThat was all: {int(time.monotonic() - START)} seconds. The machine and its disks are gone.")
+
+
+main()
