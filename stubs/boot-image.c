@@ -15,16 +15,31 @@ static bool refuse(Text *why, const char *format, ...) {
         return false;
 }
 
+static const char *const section_names[] = {
+        LANZA_SECTION_OSREL,  LANZA_SECTION_CMDLINE,     LANZA_SECTION_KERNEL, LANZA_SECTION_KERNEL_HASH,
+        LANZA_SECTION_INITRD, LANZA_SECTION_INITRD_HASH, LANZA_SECTION_UNAME,  LANZA_SECTION_SBAT,
+        LANZA_SECTION_SPLASH, LANZA_SECTION_UCODE,       LANZA_SECTION_DTB,    LANZA_SECTION_PROFILE,
+        LANZA_SECTION_PCRSIG, LANZA_SECTION_PCRPKEY,
+};
+
+/* Two sections of one name would be two answers to one question, of which others may read the other. */
+static bool check_names(const PeView *pe, Text *why) {
+        PeSection section;
+
+        for (size_t i = 0; i < sizeof section_names / sizeof *section_names; i++)
+                if (pe_view_find(pe, section_names[i], &section) > 1)
+                        return refuse(why, "has its section %s twice", section_names[i]);
+        return true;
+}
+
 /* The content of a section of a loaded image, empty if there is no such section: content itself is never empty. */
 static bool read_section(const PeView *pe, const char *name, Bytes *ret, Text *why) {
         PeSection section;
         Bytes content = {};
-        unsigned count = pe_view_find(pe, name, &section);
 
-        if (count > 1)
-                return refuse(why, "has its section %s twice", name);
-        if (count == 1 && (section.virtual_size == 0 || section.virtual_size > section.raw_size ||
-                           !bytes_slice(pe->image, section.virtual_address, section.virtual_size, &content)))
+        if (pe_view_find(pe, name, &section) > 0 &&
+            (section.virtual_size == 0 || section.virtual_size > section.raw_size ||
+             !bytes_slice(pe->image, section.virtual_address, section.virtual_size, &content)))
                 return refuse(why, "has a section %s of %u bytes in memory and %u in the file, which cannot be", name,
                               (uint64_t)section.virtual_size, (uint64_t)section.raw_size);
 
@@ -81,7 +96,7 @@ bool boot_image_read(Bytes image, bool secure_boot, BootImage *ret, Text *why) {
         const char *wrong = pe_view_open(image, &pe);
         if (wrong)
                 return refuse(why, "%s", wrong);
-        if (!read_section(&pe, LANZA_SECTION_CMDLINE, &boot.command_line, why) ||
+        if (!check_names(&pe, why) || !read_section(&pe, LANZA_SECTION_CMDLINE, &boot.command_line, why) ||
             !read_kernel(&pe, &boot.kernel, why) || !read_initrds(&pe, secure_boot, &boot, why))
                 return false;
 

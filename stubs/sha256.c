@@ -43,23 +43,40 @@ static void expand(const uint8_t *block, uint32_t schedule[static 64]) {
         }
 }
 
-/* Steps 2 to 4. The working variables a…h of the standard are w[0]…w[7]. */
-static void compress(uint32_t state[static 8], const uint8_t *block) {
-        uint32_t schedule[64], w[8];
+/* One round of step 3 on the working variables, of which it changes two; the standard then renames all eight, which the
+ * caller does by the order of its arguments. */
+static inline void one_round(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f, uint32_t g,
+                             uint32_t *h, uint32_t word_and_constant) {
+        uint32_t t1 = *h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + word_and_constant;
+        uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
 
-        expand(block, schedule);
-        memcpy(w, state, sizeof w);
-        for (int i = 0; i < 64; i++) {
-                uint32_t t1 = w[7] + (rotate(w[4], 6) ^ rotate(w[4], 11) ^ rotate(w[4], 25)) +
-                              ((w[4] & w[5]) ^ (~w[4] & w[6])) + sha256_constants[i] + schedule[i];
-                uint32_t t2 = (rotate(w[0], 2) ^ rotate(w[0], 13) ^ rotate(w[0], 22)) +
-                              ((w[0] & w[1]) ^ (w[0] & w[2]) ^ (w[1] & w[2]));
-                memmove(w + 1, w, 7 * sizeof *w);
-                w[4] += t1;
-                w[0] = t1 + t2;
+        *d += t1;
+        *h = t1 + t2;
+}
+
+/* Steps 2 to 4 */
+static void compress(uint32_t state[static 8], const uint8_t *block) {
+        uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+        uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+        uint32_t w[64];
+
+        expand(block, w);
+        for (int i = 0; i < 64; i++)
+                w[i] += sha256_constants[i];
+        for (int i = 0; i < 64; i += 8) {
+                one_round(a, b, c, &d, e, f, g, &h, w[i]);
+                one_round(h, a, b, &c, d, e, f, &g, w[i + 1]);
+                one_round(g, h, a, &b, c, d, e, &f, w[i + 2]);
+                one_round(f, g, h, &a, b, c, d, &e, w[i + 3]);
+                one_round(e, f, g, &h, a, b, c, &d, w[i + 4]);
+                one_round(d, e, f, &g, h, a, b, &c, w[i + 5]);
+                one_round(c, d, e, &f, g, h, a, &b, w[i + 6]);
+                one_round(b, c, d, &e, f, g, h, &a, w[i + 7]);
         }
+
+        const uint32_t sums[8] = {a, b, c, d, e, f, g, h};
         for (int i = 0; i < 8; i++)
-                state[i] += w[i];
+                state[i] += sums[i];
 }
 
 void sha256_blocks_portable(uint32_t state[static 8], const uint8_t *blocks, size_t count) {

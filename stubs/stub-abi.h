@@ -11,12 +11,12 @@
  * Appending a section
  * -------------------
  * - The stub as it is built has room for LANZA_STUB_FREE_SECTION_HEADERS more section headers: that many times 40
- * bytes, all zero, between the end of its section table and SizeOfHeaders. The build fails if it has not. A new header
- * is written there; nothing in the file moves, and SizeOfHeaders stays.
+ *   bytes, all zero, between the end of its section table and SizeOfHeaders. A test of the built stub holds it to that.
+ *   A new header is written there; nothing in the file moves, and SizeOfHeaders stays.
  * - Its FileAlignment and SectionAlignment are in its optional header (2048 and 4096 today: read them, don't assume).
  *   PointerToRawData and SizeOfRawData are multiples of the first, VirtualAddress of the second, in ascending order
- * behind the last section. The padding is zero. SizeOfImage, SizeOfInitializedData, NumberOfSections and CheckSum
- * follow.
+ *   behind the last section. The padding is zero. SizeOfImage, SizeOfInitializedData, NumberOfSections and CheckSum
+ *   follow.
  * - VirtualSize is the exact length of the content, never rounded: it is what is read, compared and measured. It is not
  *   zero (content of zero bytes means: no such section) and not above SizeOfRawData.
  * - Characteristics are LANZA_SECTION_CHARACTERISTICS: initialised data, readable, never writable or executable.
@@ -43,7 +43,7 @@
 /* IMAGE_SCN_CNT_INITIALIZED_DATA | IMAGE_SCN_MEM_READ */
 #define LANZA_SECTION_CHARACTERISTICS 0x40000040u
 
-/* What the built stub guarantees, and its build checks. */
+/* What the built stub guarantees. */
 #define LANZA_STUB_FREE_SECTION_HEADERS 16
 
 /* SHA-256. */
