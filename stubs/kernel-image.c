@@ -93,10 +93,13 @@ const char *kernel_image_open(Bytes file, uint16_t machine, KernelImage *ret) {
 
         kernel.memory_size = kernel.pe.size_of_image;
         kernel.alignment = kernel.pe.section_alignment > PAGE ? kernel.pe.section_alignment : PAGE;
-        kernel.loads_initrd = kernel.pe.major_image_version >= 1; /* LINUX_EFISTUB_MAJOR_VERSION */
 
         *ret = kernel;
         return NULL;
+}
+
+bool kernel_image_loads_initrd(const PeView *pe) {
+        return pe->major_image_version >= 1; /* Linux, include/linux/pe.h: LINUX_EFISTUB_MAJOR_VERSION */
 }
 
 void kernel_image_place(const KernelImage *kernel, uint8_t *memory) {

@@ -10,12 +10,15 @@ typedef struct KernelImage {
         PeView pe;
         uint32_t memory_size; /* bytes that kernel_image_place() fills */
         uint32_t alignment;   /* of the memory: a power of two, at least a page, at most 2 MiB */
-        bool loads_initrd;    /* knows the LoadFile2 protocol for initrds (Linux 5.8) */
 } KernelImage;
 
 /* Checks that FILE is an EFI application for MACHINE that can be placed at any address: sections inside the file, entry
  * point inside a section, no relocations. Returns NULL, or why not (see pe-view.h). *ret lives as long as FILE. */
 const char *kernel_image_open(Bytes file, uint16_t machine, KernelImage *ret);
+
+/* Whether this kernel knows the LoadFile2 protocol for initrds (Linux 5.8): its PE header says so for this very
+ * purpose. */
+bool kernel_image_loads_initrd(const PeView *pe);
 
 /* Fills the kernel's memory_size bytes at MEMORY: headers, sections, and zeros everywhere else. */
 void kernel_image_place(const KernelImage *kernel, uint8_t *memory);

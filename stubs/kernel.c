@@ -14,16 +14,14 @@ enum { MACHINE = PE_MACHINE_AARCH64 };
 
 typedef EFI_STATUS(EFIAPI *EntryPoint)(EFI_HANDLE image, EFI_SYSTEM_TABLE *system_table);
 
-static EFI_STATUS open_image(const KernelStart *start, KernelImage *ret, Text *why) {
-        const char *wrong = kernel_image_open(start->file, MACHINE, ret);
+static EFI_STATUS refuse(const KernelStart *start, const char *wrong, Text *why) {
+        return fail(why, EFI_LOAD_ERROR, "The kernel %b %s. " BOOT_ANOTHER, start->path, wrong);
+}
 
-        if (wrong)
-                return fail(why, EFI_LOAD_ERROR, "The kernel %b %s. " BOOT_ANOTHER, start->path, wrong);
-        if (start->needs_initrd && !ret->loads_initrd)
-                return fail(
-                        why, EFI_UNSUPPORTED,
-                        "The kernel %b cannot take an initrd from its boot image: Linux can since 5.8. " BOOT_ANOTHER,
-                        start->path);
+/* Linux without this would boot, find no initrd, and panic where nobody can tell why. */
+static EFI_STATUS check_initrd(const KernelStart *start, const PeView *pe, Text *why) {
+        if (start->needs_initrd && !kernel_image_loads_initrd(pe))
+                return refuse(start, "cannot take an initrd from its boot image, which Linux can since 5.8", why);
         return EFI_SUCCESS;
 }
 
@@ -45,7 +43,10 @@ EFI_STATUS kernel_start_trusted(const KernelStart *start, Text *why) {
         EFI_LOADED_IMAGE before = *start->loaded_image;
         KernelImage kernel;
 
-        EFI_STATUS status = open_image(start, &kernel, why);
+        const char *wrong = kernel_image_open(start->file, MACHINE, &kernel);
+        if (wrong)
+                return refuse(start, wrong, why);
+        EFI_STATUS status = check_initrd(start, &kernel.pe, why);
         if (EFI_ERROR(status))
                 return status;
         status = pages_allocate(EfiLoaderCode, kernel.memory_size, kernel.alignment, "kernel", &memory, why);
@@ -110,9 +111,12 @@ EFI_STATUS kernel_start_by_firmware(const KernelStart *start, Text *why) {
         _cleanup_(free_device_path) EFI_DEVICE_PATH *path = NULL;
         _cleanup_(unload_image) EFI_HANDLE image = NULL; /* firmware may load it and still answer Security Violation */
         EFI_LOADED_IMAGE *loaded_image;
-        KernelImage kernel;
+        PeView pe;
 
-        EFI_STATUS status = open_image(start, &kernel, why);
+        const char *wrong = pe_view_open(start->file, &pe);
+        if (wrong)
+                return refuse(start, wrong, why);
+        EFI_STATUS status = check_initrd(start, &pe, why);
         if (EFI_ERROR(status))
                 return status;
         status = make_device_path(start, &path, why);

@@ -22,7 +22,6 @@ enum {
         MAGIC_PE32_PLUS = 0x20B,
 
         DIRECTORY = 8,
-        DIRECTORIES_MAX = 16,
         DIRECTORY_RELOCATIONS = 5,
 
         SECTION_HEADER = 40,
@@ -35,7 +34,7 @@ static const char *read_optional_header(Bytes header, PeView *view) {
         if (header.size < OPTIONAL_HEADER || read_u16(header.data + OPTIONAL_MAGIC) != MAGIC_PE32_PLUS)
                 return "is not a 64-bit PE image (PE32+)";
         uint32_t directories = read_u32(header.data + OPTIONAL_DIRECTORY_COUNT);
-        if (directories > DIRECTORIES_MAX || directories > (header.size - OPTIONAL_HEADER) / DIRECTORY)
+        if (directories > (header.size - OPTIONAL_HEADER) / DIRECTORY)
                 return "has data directories outside its optional header";
 
         view->entry_point = read_u32(header.data + OPTIONAL_ENTRY_POINT);

@@ -62,9 +62,11 @@ static void test_length(void) {
 static void test_random(void) {
         static const char alphabet[] = "a \x80\xbf\xc2\xdf\xe0\xa0\xed\x9f\xef\xf0\x90\xf4\x8f\xf5\xc3";
         const char *seed = getenv("LANZA_SEED");
-        GRand *random = g_rand_new_with_seed(seed ? (guint32)strtoul(seed, NULL, 0) : 1);
+        guint32 number = seed ? (guint32)strtoul(seed, NULL, 0) : 1;
+        GRand *random = g_rand_new_with_seed(number);
         char text[7] = "";
 
+        g_test_message("LANZA_SEED=%u", number);
         for (int i = 0; i < 200000; i++) {
                 for (int j = 0; j < 6; j++)
                         text[j] = alphabet[g_rand_int_range(random, 0, sizeof alphabet - 1)];

@@ -47,7 +47,7 @@ static void test_placed(void) {
         g_assert_cmpstr(open_kernel(file, &kernel), ==, NULL);
         g_assert_cmpuint(kernel.memory_size, ==, 4 * 4096);
         g_assert_cmpuint(kernel.alignment, ==, 4096);
-        g_assert_true(kernel.loads_initrd);
+        g_assert_true(kernel_image_loads_initrd(&kernel.pe));
 
         g_autofree uint8_t *memory = g_malloc(kernel.memory_size);
         g_autofree uint8_t *expected = g_malloc0(kernel.memory_size);
@@ -80,7 +80,7 @@ static void test_alignment(void) {
 
         g_assert_null(open_kernel(file, &kernel));
         g_assert_cmpuint(kernel.alignment, ==, 0x10000);
-        g_assert_false(kernel.loads_initrd);
+        g_assert_false(kernel_image_loads_initrd(&kernel.pe));
 }
 
 typedef struct Damage {

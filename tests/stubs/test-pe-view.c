@@ -137,10 +137,12 @@ static void assert_promises(const PeView *view) {
 
 static void test_random_damage(void) {
         const char *seed = getenv("LANZA_SEED");
-        GRand *random = g_rand_new_with_seed(seed ? (guint32)strtoul(seed, NULL, 0) : 1);
+        guint32 number = seed ? (guint32)strtoul(seed, NULL, 0) : 1;
+        GRand *random = g_rand_new_with_seed(number);
         g_autoptr(GByteArray) good = pe_fixture_stub();
         unsigned accepted = 0;
 
+        g_test_message("LANZA_SEED=%u", number);
         for (int i = 0; i < 20000; i++) {
                 g_autofree uint8_t *file = g_memdup2(good->data, good->len);
                 for (int j = 0; j < 3; j++)
