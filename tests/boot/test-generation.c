@@ -247,6 +247,18 @@ static void test_current_of_others(Fixture *fixture, gconstpointer data) {
         g_assert_false(fixture->list.items[3].current); /* b 1 */
 }
 
+/* Where a profile's own link leads straight into the store, other profiles may have the same toplevel. */
+static void test_current_by_toplevel(Fixture *fixture, gconstpointer data) {
+        test_make_folder(fixture->folder, "nix/var/nix/profiles/system-profiles", 0755);
+        add_generation(fixture, "system-profiles/a-1-link", "one");
+        add_generation(fixture, "system-profiles/b-1-link", "one");
+        add_link(fixture, "system-profiles/b", "/nix/store/one");
+        read_list(fixture);
+        g_assert_cmpuint(fixture->list.count, ==, 2);
+        g_assert_false(fixture->list.items[0].current);
+        g_assert_true(fixture->list.items[1].current);
+}
+
 static void test_find(Fixture *fixture, gconstpointer data) {
         const BootVariant *variant;
 
@@ -341,6 +353,7 @@ int main(int argc, char **argv) {
         TEST("a-malformed-one-says-why-and-spares-the-others", test_malformed);
         TEST("the-profiles-own-link-tells-the-current-one", test_current);
         TEST("each-profile-has-its-current-one", test_current_of_others);
+        TEST("a-toplevel-is-current-in-its-own-profile", test_current_by_toplevel);
         TEST("is-found-by-its-toplevel-or-a-specialisations", test_find);
         TEST("a-missing-profile-folder-is-an-error", test_folders);
         TEST("refuses-a-profile-folder-that-others-write-to", test_writable_folder);
