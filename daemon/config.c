@@ -10,6 +10,7 @@
 #include "daemon/util/file.h"
 #include "daemon/util/macro.h"
 #include "daemon/util/root.h"
+#include "daemon/util/utf8.h"
 
 #define CONFIG_FOLDER CONFIG_FILE ".d"
 
@@ -293,13 +294,16 @@ static int parse_line(Position *position, Settings *settings, char *line, String
         return parse_assignment(position, settings, line, warnings, failure);
 }
 
-/* Control characters have no place in a value: they would reach the boot loader's files. */
+/* Control characters, and what is no text, have no place in a value: they would reach the boot loader's files. */
 static int check_line(const Position *position, Span line, Failure *failure) {
         for (size_t i = 0; i < line.size; i++)
                 if ((line.data[i] < 0x20 && line.data[i] != '\t' && line.data[i] != '\r') || line.data[i] == 0x7f)
                         return failure_set(failure, CONDITION_BAD_CONFIGURATION,
                                            "%s:%u: a control character (byte 0x%02x)", position->file, position->line,
                                            line.data[i]);
+        if (utf8_check(line) < 0)
+                return failure_set(failure, CONDITION_BAD_CONFIGURATION, "%s:%u: the line is no UTF-8 text",
+                                   position->file, position->line);
         return 0;
 }
 
