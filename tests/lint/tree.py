@@ -16,7 +16,7 @@ OTHER_ROWS = {
 # Files that may use more than their folder's row.
 FILE_LIBRARIES = {"daemon/service.c": ["libsystemd"], "daemon/service.h": ["libsystemd"]}
 # Folders that share the contract between images and stub.
-STUB_ABI_USERS = ("pe", "boot", "esp")
+STUB_ABI_USERS = ("pe", "boot", "esp", "ops")
 NOUNS = ("pe", "keys", "firmware", "boot", "esp")
 
 
