@@ -56,7 +56,7 @@ PLANTED = [
     ("a client that sees the daemon", "client/h.c", C + '#include "daemon/util/span.h"\n', 2, "may not include daemon/"),
     ("a stub with libc", "stubs/i.c", C + "#include <stdio.h>\n", 2, "has no libc"),
     ("a stub that sees the daemon", "stubs/j.c", C + '#include "daemon/util/span.h"\n', 2, "may not include daemon/"),
-    ("a stub's contract in the wrong folder", "daemon/esp/k.c", C + '#include "stubs/stub-abi.h"\n', 2, "may not include stubs/"),
+    ("a stub's contract in the wrong folder", "daemon/keys/k.c", C + '#include "stubs/stub-abi.h"\n', 2, "may not include stubs/"),
     ("a test that sees another folder", "tests/pe/test-l.c", C + '#include "daemon/keys/b.h"\n', 2, "may not include daemon/keys"),
     ("a fixture that sees the daemon", "tests/lib/m.c", C + '#include "daemon/util/span.h"\n', 2, "may not include daemon/"),
     ("a path not from the root", "daemon/pe/n.c", C + '#include "pe-image.h"\n', 2, "no path from the root"),

@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reading a key store: what opens, what is refused and with which words, what is remembered. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/keys/key-store.h"
+#include "daemon/util/file.h"
+#include "daemon/util/macro.h"
+#include "tests/lib/test-folder.h"
+
+static const int64_t now = 1800000000; /* 2027 */
+
+/* A store as sbctl leaves it: folders that all may look into, keys that nobody may write. */
+static char *make_bundle(void) {
+        char *folder = test_folder_make();
+
+        for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++) {
+                const char *name = key_role_name(role);
+                g_autofree char *key = g_strdup_printf("%s.key", name), *certificate = g_strdup_printf("%s.pem", name);
+                g_autofree char *key_path = g_strdup_printf("keys/%s/%s", name, key);
+                g_autofree char *certificate_path = g_strdup_printf("keys/%s/%s", name, certificate);
+                g_autoptr(GBytes) key_bytes = test_pki(key), certificate_bytes = test_pki(certificate);
+
+                test_write_bytes(folder, key_path, key_bytes, 0400);
+                test_write_bytes(folder, certificate_path, certificate_bytes, 0400);
+        }
+        test_write(folder, "GUID", "77fa9abd-0359-4d32-bd60-28f4e78f784b", -1, 0600);
+        return folder;
+}
+
+static KeyStore *open_store(const char *folder) {
+        KeyStoreLocation location = {.folder = folder};
+        _cleanup_(failure_done) Failure failure = {};
+        KeyStore *store = NULL;
+
+        key_store_open(&location, &store, &failure);
+        g_assert_cmpstr(failure.message, ==, NULL);
+        return store;
+}
+
+static void test_nothing_there(void) {
+        _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+        g_autofree char *path = test_path(folder, "store");
+        _cleanup_(key_store_freep) KeyStore *store = open_store(path);
+        _cleanup_(failure_done) Failure owner = {}, signer_failure = {};
+        _cleanup_(string_list_done) StringList warnings = {};
+        KeyCreationPlan plan = {};
+        Signer *signer;
+        Guid guid;
+
+        g_assert_cmpint(key_store_fd(store), ==, -EBADF);
+        g_assert_cmpint(key_store_owner(store, &guid, &owner), <, 0);
+        g_assert_cmpint(owner.condition, ==, CONDITION_NO_KEYS);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &signer_failure), <, 0);
+        g_assert_cmpint(signer_failure.condition, ==, CONDITION_NO_KEYS);
+        g_assert_cmpint(key_store_warnings(store, now, &warnings), ==, 0);
+        g_assert_cmpuint(warnings.count, ==, 0);
+        g_assert_cmpint(key_store_plan_creation(store, &plan, NULL), ==, 0);
+        g_assert_true(plan.owner && plan.roles[KEY_ROLE_PK] && plan.roles[KEY_ROLE_KEK] && plan.roles[KEY_ROLE_DB]);
+        g_assert_cmpint(key_store_remember(store, NULL), ==, 0);
+        g_assert_false(key_store_ever_held_keys(store));
+        g_assert_false(test_exists(folder, "store"));
+}
+
+static void test_opens_bundle(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(key_store_freep) KeyStore *store = NULL;
+        _cleanup_(string_list_done) StringList warnings = {};
+        char text[GUID_TEXT_SIZE];
+        Guid guid;
+
+        test_make_folder(folder, "keys/db", 0755);
+        test_make_folder(folder, "", 0755);
+        store = open_store(folder);
+        g_assert_cmpint(key_store_owner(store, &guid, NULL), ==, 0);
+        guid_format(&guid, text);
+        g_assert_cmpstr(text, ==, "77fa9abd-0359-4d32-bd60-28f4e78f784b");
+        for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++) {
+                _cleanup_(signer_freep) Signer *signer = NULL;
+                _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
+                g_autofree char *name = g_strdup_printf("Test %s", key_role_name(role));
+
+                g_assert_cmpint(key_store_signer(store, role, &signer, NULL), ==, 0);
+                g_assert_cmpint(key_store_certificate(store, role, &certificate, NULL), ==, 0);
+                g_assert_true(certificate_equal(certificate, signer_certificate(signer)));
+                g_assert_cmpstr(certificate_common_name(certificate), ==, name);
+        }
+        g_assert_cmpint(key_store_warnings(store, now, &warnings), ==, 0);
+        g_assert_cmpuint(warnings.count, ==, 2);
+        g_assert_nonnull(strstr(warnings.items[0], "chmod 0700"));
+        g_assert_nonnull(strstr(warnings.items[1], "keys/db"));
+}
+
+/* How to spoil a good bundle, and what is then said of db. */
+typedef struct Fault {
+        const char *name;
+        const char *path;       /* of the file or folder that is spoilt */
+        const char *pki;        /* gets the content of this test key, */
+        const char *text;       /* or this text, */
+        mode_t mode;            /* and, if not 0, this mode */
+        bool remove, directory; /* is removed; is replaced by a folder */
+        const char *message, *hint;
+} Fault;
+
+#define KEY "keys/db/db.key"
+#define CERTIFICATE "keys/db/db.pem"
+
+static const Fault faults[] = {
+        {"no-key", KEY, .remove = true, .message = "key of db is missing", .hint = "backup"},
+        {"no-certificate", CERTIFICATE, .remove = true, .message = "certificate of db is missing", .hint = "backup"},
+        {"key-that-a-group-may-read", KEY, .mode = 0640, .message = "Others may read", .hint = "chmod 0600"},
+        {"key-that-all-may-read", KEY, .mode = 0604, .message = "(its mode is 0604)", .hint = "chmod 0600"},
+        {"key-that-others-may-write", KEY, .mode = 0620, .message = "Others may write", .hint = "chmod 0600"},
+        {"certificate-that-others-may-write", CERTIFICATE, .mode = 0666, .message = "write to", .hint = "chmod 0644"},
+        {"folder-that-others-may-write", "keys/db", .mode = 0770, .message = "keys/db", .hint = "chmod 0700"},
+        {"upper-folder-that-others-may-write", "keys", .mode = 0777, .message = "keys", .hint = "chmod 0700"},
+        {"another-key", KEY, "foreign-db.key", .message = "does not belong to the certificate"},
+        {"another-certificate", CERTIFICATE, "foreign-db.pem", .message = "does not belong to the certificate"},
+        {"encrypted-key", KEY, "db-encrypted.key", .message = "encrypted", .hint = "openssl pkey"},
+        {"encrypted-traditional-key", KEY, "db-encrypted-traditional.key", .message = "encrypted"},
+        {"empty-key", KEY, .text = "", .message = "no private key"},
+        {"empty-certificate", CERTIFICATE, .text = "", .message = "no certificate"},
+        {"garbage-as-key", KEY, .text = "-----BEGIN PRIVATE KEY-----\nAAAA\n", .message = "no private key"},
+        {"garbage-as-certificate", CERTIFICATE, .text = "\x30\x82", .message = "no certificate"},
+        {"key-as-certificate", CERTIFICATE, "db.key", .message = "no certificate"},
+        {"certificate-as-key", KEY, "db.pem", .message = "no private key"},
+        {"two-certificates", CERTIFICATE, "chain.pem", .message = "or more than one"},
+        {"der-certificate", CERTIFICATE, "db.der", .message = "PEM"},
+        {"folder-as-key", KEY, .directory = true, .mode = 0700, .message = "no regular file"},
+};
+
+static void spoil(const char *folder, const Fault *fault) {
+        g_autofree char *full = test_path(folder, fault->path);
+        g_autoptr(GBytes) bytes = fault->pki ? test_pki(fault->pki) : NULL;
+
+        if (fault->remove || fault->directory)
+                g_assert_cmpint(g_unlink(full), ==, 0);
+        if (bytes)
+                test_write_bytes(folder, fault->path, bytes, 0600);
+        if (fault->text)
+                test_write(folder, fault->path, fault->text, -1, 0600);
+        if (fault->directory)
+                test_make_folder(folder, fault->path, fault->mode);
+        if (fault->mode)
+                g_assert_cmpint(chmod(full, fault->mode), ==, 0);
+}
+
+static void assert_bad_keys(const Failure *failure, const char *path, const char *message, const char *hint) {
+        g_assert_nonnull(failure->message);
+        g_assert_cmpint(failure->condition, ==, CONDITION_BAD_KEYS);
+        if (!strstr(failure->message, message) || !strstr(failure->message, path))
+                g_error("'%s' does not say '%s' of %s", failure->message, message, path);
+        if (hint && !strstr(failure_hint(failure), hint))
+                g_error("'%s' does not say '%s'", failure_hint(failure), hint);
+}
+
+static void test_fault(gconstpointer data) {
+        const Fault *fault = data;
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        g_autofree char *path = test_path(folder, fault->path);
+        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(failure_done) Failure failure = {};
+        _cleanup_(signer_freep) Signer *other = NULL;
+        Signer *signer = (void *)-1;
+
+        spoil(folder, fault);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &failure), ==, -EKEYREJECTED);
+        g_assert_true(signer == (void *)-1);
+        assert_bad_keys(&failure, path, fault->message, fault->hint);
+        g_assert_true(key_store_ever_held_keys(store));
+        if (!g_str_equal(fault->path, "keys"))
+                g_assert_cmpint(key_store_signer(store, KEY_ROLE_PK, &other, NULL), ==, 0);
+}
+
+/* Keys that are good as such, and that firmware need not understand. */
+static void test_unsuitable_keys(void) {
+        static const char *const names[] = {"db-1024", "db-ec"};
+
+        for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+                _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+                g_autofree char *key = g_strdup_printf("%s.key", names[i]), *pem = g_strdup_printf("%s.pem", names[i]);
+                g_autoptr(GBytes) key_bytes = test_pki(key), pem_bytes = test_pki(pem);
+                _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+                _cleanup_(failure_done) Failure failure = {};
+                Signer *signer;
+
+                test_write_bytes(folder, KEY, key_bytes, 0600);
+                test_write_bytes(folder, CERTIFICATE, pem_bytes, 0600);
+                g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &failure), <, 0);
+                assert_bad_keys(&failure, KEY, "RSA key of 2048 to 4096 bits", NULL);
+        }
+}
+
+static void test_store_others_may_write(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        KeyStoreLocation location = {.folder = folder};
+        _cleanup_(failure_done) Failure failure = {};
+        KeyStore *store;
+
+        g_assert_cmpint(chmod(folder, 0775), ==, 0);
+        g_assert_cmpint(key_store_open(&location, &store, &failure), <, 0);
+        assert_bad_keys(&failure, folder, "write to", "chmod 0700");
+}
+
+/* Only root can give a file away; for others every file is their own or root's, and there is nothing to refuse. */
+static void test_foreign_owner(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        g_autofree char *key = test_path(folder, KEY);
+        _cleanup_(failure_done) Failure failure = {};
+        _cleanup_(signer_freep) Signer *signer = NULL;
+        bool is_root = geteuid() == 0;
+
+        if (is_root)
+                g_assert_cmpint(chown(key, 12345, 12345), ==, 0);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &failure), ==, is_root ? -EKEYREJECTED : 0);
+        if (is_root)
+                assert_bad_keys(&failure, key, "12345", "chown");
+}
+
+/* Opening never waits, and never leaves the store. */
+static void test_special_files(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle(), *elsewhere = make_bundle();
+        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        g_autofree char *key = test_path(folder, KEY), *target = test_path(elsewhere, KEY);
+        _cleanup_(failure_done) Failure pipe = {}, link = {};
+        g_autofree char *large = g_strnfill(128 * 1024, 'A');
+        _cleanup_(failure_done) Failure size = {};
+        Signer *signer;
+
+        g_assert_cmpint(g_unlink(key), ==, 0);
+        g_assert_cmpint(mkfifo(key, 0600), ==, 0);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &pipe), <, 0);
+        assert_bad_keys(&pipe, key, "no regular file", NULL);
+
+        g_assert_cmpint(g_unlink(key), ==, 0);
+        g_assert_cmpint(symlink(target, key), ==, 0);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &link), ==, -EXDEV);
+        g_assert_nonnull(strstr(link.message, key));
+
+        g_assert_cmpint(g_unlink(key), ==, 0);
+        test_write(folder, KEY, large, -1, 0600);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &size), <, 0);
+        assert_bad_keys(&size, key, "larger", NULL);
+}
+
+static void test_configured_files(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle(), *safe = test_folder_make();
+        g_autofree char *key = test_path(safe, "anywhere.key"), *link = test_path(safe, "link");
+        g_autoptr(GBytes) foreign_key = test_pki("db-4096.key"), foreign_certificate = test_pki("db-4096.pem");
+        KeyStoreLocation location = {.folder = folder, .key_files[KEY_ROLE_DB] = link};
+        _cleanup_(key_store_freep) KeyStore *store = NULL;
+        _cleanup_(failure_done) Failure missing = {}, readable = {};
+        _cleanup_(signer_freep) Signer *signer = NULL, *other = NULL;
+
+        /* each by itself: the key is configured, the certificate is the store's; and symlinks are the owner's choice */
+        g_assert_cmpint(symlink(key, link), ==, 0);
+        g_assert_cmpint(key_store_open(&location, &store, NULL), ==, 0);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &missing), <, 0);
+        assert_bad_keys(&missing, link, "which the configuration names for db", "[Keys]");
+
+        test_write_bytes(safe, "anywhere.key", foreign_key, 0644);
+        test_write_bytes(folder, CERTIFICATE, foreign_certificate, 0644);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &readable), <, 0);
+        assert_bad_keys(&readable, link, "read", "chmod 0600");
+
+        g_assert_cmpint(chmod(key, 0600), ==, 0);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, NULL), ==, 0);
+        g_assert_cmpstr(certificate_common_name(signer_certificate(signer)), ==, "Test db 4096");
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_PK, &other, NULL), ==, 0);
+}
+
+static void test_expired(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        g_autoptr(GBytes) key = test_pki("db-expired.key"), certificate = test_pki("db-expired.pem");
+        _cleanup_(string_list_done) StringList warnings = {}, early = {};
+        _cleanup_(key_store_freep) KeyStore *store = NULL;
+        _cleanup_(signer_freep) Signer *signer = NULL;
+
+        test_make_folder(folder, "keys", 0700);
+        test_write_bytes(folder, KEY, key, 0600);
+        test_write_bytes(folder, CERTIFICATE, certificate, 0644);
+        store = open_store(folder);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, NULL), ==, 0);
+        g_assert_cmpint(key_store_warnings(store, now, &warnings), ==, 0);
+        g_assert_cmpuint(warnings.count, ==, 1);
+        g_assert_nonnull(strstr(warnings.items[0], CERTIFICATE));
+        g_assert_nonnull(strstr(warnings.items[0], "expired on 2002-01-01"));
+        /* in the year 2000 none of them is valid yet */
+        g_assert_cmpint(key_store_warnings(store, 950000000, &early), ==, 0);
+        g_assert_cmpuint(early.count, ==, 3);
+        g_assert_nonnull(strstr(early.items[2], "not valid before 2001-01-01"));
+}
+
+static void test_owner(void) {
+        static const struct {
+                const char *text;
+                int result;
+        } cases[] = {
+                {"77FA9ABD-0359-4D32-BD60-28F4E78F784B\n", 0},
+                {"77fa9abd-0359-4d32-bd60-28f4e78f784b \r\n", 0},
+                {"", -EKEYREJECTED},
+                {"77fa9abd-0359-4d32-bd60-28f4e78f784", -EKEYREJECTED},
+                {"77fa9abd-0359-4d32-bd60-28f4e78f784b77", -EKEYREJECTED},
+                {"77fa9abd00359-4d32-bd60-28f4e78f784b", -EKEYREJECTED},
+                {"77fa9abd-0359-4d32-bd60-28f4e78f784g", -EKEYREJECTED},
+        };
+
+        for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+                _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+                _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+                _cleanup_(failure_done) Failure failure = {};
+                KeyCreationPlan plan;
+                Guid guid;
+
+                test_write(folder, "GUID", cases[i].text, -1, 0600);
+                g_assert_cmpint(key_store_owner(store, &guid, &failure), ==, cases[i].result);
+                if (cases[i].result < 0)
+                        assert_bad_keys(&failure, "/GUID", "does not hold a GUID", NULL);
+                /* in neither case is it made anew */
+                g_assert_cmpint(key_store_plan_creation(store, &plan, NULL), <, 0);
+        }
+}
+
+static void test_timestamps(void) {
+        static const struct {
+                int64_t now, expected;
+        } steps[] = {
+                {1000, 1000}, {1000, 1001}, {1001, 1002}, {5000, 5000}, {10, 5001}, {-7, 5002}, {5003, 5003},
+        };
+        _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+
+        for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
+                _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+                int64_t timestamp;
+
+                g_assert_cmpint(key_store_next_timestamp(store, steps[i].now, &timestamp, NULL), ==, 0);
+                g_assert_cmpint(timestamp, ==, steps[i].expected);
+        }
+}
+
+static void test_bad_timestamps(void) {
+        static const char *const texts[] = {"", "\n", "yesterday", "12 ", "-5", "99999999999999999999999", "1.5"};
+
+        for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+                _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+                _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+                _cleanup_(failure_done) Failure failure = {};
+                int64_t timestamp = 42;
+
+                test_write(folder, "timestamp", texts[i], -1, 0600);
+                g_assert_cmpint(key_store_next_timestamp(store, 1000, &timestamp, &failure), <, 0);
+                assert_bad_keys(&failure, "/timestamp", "seconds since 1970", "Delete it");
+                g_assert_cmpint(timestamp, ==, 42);
+        }
+}
+
+static void test_last_timestamp(void) {
+        _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(failure_done) Failure failure = {};
+        int64_t timestamp;
+
+        test_write(folder, "timestamp", "253402300798\n", -1, 0600);
+        g_assert_cmpint(key_store_next_timestamp(store, 1000, &timestamp, NULL), ==, 0);
+        g_assert_cmpint(timestamp, ==, INT64_C(253402300799));
+        g_assert_cmpint(key_store_next_timestamp(store, 1000, &timestamp, &failure), <, 0);
+        g_assert_nonnull(strstr(failure.message, "9999"));
+}
+
+static Certificate *load_certificate(const char *name) {
+        g_autoptr(GBytes) der = test_pki(name);
+        Certificate *certificate;
+        size_t size;
+        const void *data = g_bytes_get_data(der, &size);
+
+        g_assert_cmpint(certificate_from_der((Span){data, size}, &certificate), ==, 0);
+        return certificate;
+}
+
+static void test_remembers(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(certificate_unrefp) Certificate *db = load_certificate("db.der");
+        _cleanup_(certificate_unrefp) Certificate *foreign = load_certificate("foreign-db.der");
+        g_autofree char *keys = test_path(folder, "keys"), *gone = test_path(folder, "gone");
+        g_autofree char *held = test_path(folder, "held"), *listing = NULL;
+        g_auto(GStrv) names = NULL;
+        struct stat before, after;
+
+        /* what is there counts, recorded or not */
+        g_assert_true(key_store_has_held(store, db));
+        g_assert_false(key_store_has_held(store, foreign));
+        g_assert_cmpint(key_store_remember(store, NULL), ==, 0);
+        listing = test_listing(held);
+        names = g_strsplit(listing, "\n", 0);
+        g_assert_cmpuint(g_strv_length(names), ==, 3);
+
+        /* a second time writes nothing */
+        g_assert_cmpint(stat(held, &before), ==, 0);
+        g_assert_cmpint(key_store_remember(store, NULL), ==, 0);
+        g_assert_cmpint(stat(held, &after), ==, 0);
+        g_assert_cmpint(memcmp(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim)), ==, 0);
+
+        /* keys that are gone are not forgotten */
+        g_assert_cmpint(rename(keys, gone), ==, 0);
+        g_assert_true(key_store_has_held(store, db));
+        g_assert_false(key_store_has_held(store, foreign));
+        g_assert_true(key_store_ever_held_keys(store));
+}
+
+static void test_ever_held(void) {
+        static const char *const evidence[] = {"keys/db/db.pem", "keys/PK/PK.key", "held/anything", "held"};
+        _cleanup_(test_folder_cleanup) char *empty = test_folder_make();
+        _cleanup_(key_store_freep) KeyStore *store = open_store(empty), *configured = NULL;
+        KeyStoreLocation location = {.folder = empty, .key_files[KEY_ROLE_DB] = "/nonexistent"};
+
+        test_write(empty, "GUID", "half", -1, 0600);
+        test_write(empty, "keys/db/README", "", -1, 0600);
+        test_make_folder(empty, "held", 0700);
+        g_assert_false(key_store_ever_held_keys(store));
+        g_assert_cmpint(key_store_open(&location, &configured, NULL), ==, 0);
+        g_assert_true(key_store_ever_held_keys(configured));
+
+        for (size_t i = 0; i < ARRAY_LENGTH(evidence); i++) {
+                _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+                _cleanup_(key_store_freep) KeyStore *other = open_store(folder);
+
+                test_write(folder, evidence[i], "", -1, 0600);
+                g_assert_true(key_store_ever_held_keys(other));
+        }
+}
+
+/* One pair made for real, and judged by the openssl program. */
+static void test_real_keys(void) {
+        static const KeyCreation creation = {.machine = "host.example", .bits = 2048, .now = 1700000000};
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        g_autofree char *key = test_path(folder, KEY), *certificate = test_path(folder, CERTIFICATE), *output = NULL;
+        const char *arguments[] = {"openssl",  "x509",   "-in",  certificate,        "-noout",
+                                   "-subject", "-dates", "-ext", "basicConstraints", NULL};
+        _cleanup_(signer_freep) Signer *signer = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(g_unlink(key), ==, 0);
+        g_assert_cmpint(g_unlink(certificate), ==, 0);
+        g_assert_cmpint(key_store_create(store, &creation, NULL, NULL), ==, 0);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, NULL), ==, 0);
+        g_assert_cmpstr(certificate_common_name(signer_certificate(signer)), ==, "host.example db");
+        g_assert_cmpuint(certificate_key_bits(signer_certificate(signer)), ==, 2048);
+
+        g_spawn_sync(NULL, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &output, NULL, NULL, &error);
+        g_assert_no_error(error);
+        g_assert_nonnull(strstr(output, "CN = host.example db"));
+        g_assert_nonnull(strstr(output, "notBefore=Nov 14 22:13:20 2023 GMT"));
+        g_assert_nonnull(strstr(output, "notAfter=Nov 14"));
+        g_assert_nonnull(strstr(output, "2033 GMT"));
+        g_assert_nonnull(strstr(output, "CA:TRUE"));
+}
+
+/* Whether NEEDLE, every byte of which is XORed with MASK (so that it does not find itself), is in our memory. */
+static bool memory_contains(const uint8_t *needle, size_t size, uint8_t mask) {
+        g_autoptr(GBytes) maps = test_read("/proc/self", "maps");
+        g_auto(GStrv) lines = g_strsplit(g_bytes_get_data(maps, NULL), "\n", 0);
+        _cleanup_(close_fd) int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+        static uint8_t chunk[64 * 1024];
+
+        for (char **line = lines; *line; line++) {
+                unsigned long from, to;
+                char mode[5];
+
+                if (sscanf(*line, "%lx-%lx %4s", &from, &to, mode) != 3 || !g_str_has_prefix(mode, "rw"))
+                        continue;
+                if (to - from > 1UL << 30) /* the sanitizer's shadow: no content of ours, and terabytes */
+                        continue;
+                for (unsigned long at = from; at < to; at += sizeof(chunk) - 64) {
+                        ssize_t n = pread(fd, chunk, MIN(sizeof(chunk), to - at), at);
+
+                        if (n <= 0 || (at <= (uintptr_t)chunk + sizeof(chunk) && at + n >= (uintptr_t)chunk))
+                                break;
+                        for (ssize_t i = 0; i + (ssize_t)size <= n; i++) {
+                                size_t k = 0;
+
+                                while (k < size && chunk[i + k] == (needle[k] ^ mask))
+                                        k++;
+                                if (k == size)
+                                        return true;
+                        }
+                        memset(chunk, 0, sizeof(chunk));
+                }
+        }
+        return false;
+}
+
+/* The text of the key that is read must be nowhere in memory afterwards. The file is made by another process, so that
+ * nothing but the store ever brings it here. */
+static void test_wiped(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        g_autofree char *key = test_path(folder, KEY);
+        g_autofree char *certificate = test_path(folder, CERTIFICATE);
+        const char *make[] = {"openssl",   "req",     "-x509", "-newkey", "rsa:2048",  "-nodes", "-subj",
+                              "/CN=wiped", "-keyout", key,     "-out",    certificate, NULL};
+        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(close_fd) int fd = -EBADF;
+        uint8_t needle[48];
+        g_autoptr(GError) error = NULL;
+        int status;
+
+        g_assert_cmpint(g_unlink(key), ==, 0);
+        g_spawn_sync(NULL, (char **)make, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL,
+                     NULL, &status, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(status, ==, 0);
+        g_assert_cmpint(chmod(key, 0600), ==, 0);
+        fd = open(key, O_RDONLY | O_CLOEXEC);
+        g_assert_cmpint(pread(fd, needle, sizeof(needle), 200), ==, sizeof(needle));
+        g_assert_true(memory_contains(needle, sizeof(needle), 0)); /* the search finds what is there: the needle */
+        for (size_t i = 0; i < sizeof(needle); i++)
+                needle[i] ^= 0x5a;
+
+        Signer *signer;
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, NULL), ==, 0);
+        g_assert_false(memory_contains(needle, sizeof(needle), 0x5a));
+        signer_free(signer);
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/keys/store/that-is-not-there-holds-nothing-and-is-not-made", test_nothing_there);
+        g_test_add_func("/keys/store/opens-the-layout-of-other-tools", test_opens_bundle);
+        for (size_t i = 0; i < ARRAY_LENGTH(faults); i++) {
+                g_autofree char *name = g_strdup_printf("/keys/store/refuses/%s", faults[i].name);
+
+                g_test_add_data_func(name, &faults[i], test_fault);
+        }
+        g_test_add_func("/keys/store/refuses/keys-that-firmware-need-not-accept", test_unsuitable_keys);
+        g_test_add_func("/keys/store/refuses/a-store-that-others-may-write", test_store_others_may_write);
+        g_test_add_func("/keys/store/refuses/a-key-of-another-user", test_foreign_owner);
+        g_test_add_func("/keys/store/refuses/what-is-no-file-of-the-store", test_special_files);
+        g_test_add_func("/keys/store/takes-each-configured-file-by-itself", test_configured_files);
+        g_test_add_func("/keys/store/warns-of-expired-certificates-and-uses-them", test_expired);
+        g_test_add_func("/keys/store/reads-the-owner-in-any-usual-form", test_owner);
+        g_test_add_func("/keys/store/makes-keys-that-openssl-reads-as-promised", test_real_keys);
+        g_test_add_func("/keys/store/leaves-no-private-key-in-memory", test_wiped);
+        g_test_add_func("/keys/timestamp/grows-whatever-the-clock-does", test_timestamps);
+        g_test_add_func("/keys/timestamp/is-not-guessed-from-a-damaged-record", test_bad_timestamps);
+        g_test_add_func("/keys/timestamp/ends-with-the-year-9999", test_last_timestamp);
+        g_test_add_func("/keys/memory/keeps-certificates-whose-keys-are-gone", test_remembers);
+        g_test_add_func("/keys/memory/tells-a-store-that-never-held-keys", test_ever_held);
+        return g_test_run();
+}
