@@ -22,7 +22,7 @@
 #include "daemon/firmware/signature-list.h"
 #include "daemon/firmware/variables-memory.h"
 #include "daemon/util/encode.h"
-#include "tests/lib/test-folder.h"
+#include "tests/firmware/signers.h"
 
 #define EPOCH INT64_C(1767225600) /* 2026-01-01 */
 
@@ -222,17 +222,6 @@ static void variable_of(const Write *write, const Guid **ret_vendor, const char 
                 *ret_vendor = &efi_global_variable_guid;
 }
 
-static Signer *signer_of(const char *name) {
-        g_autofree char *key_name = g_strconcat(name, ".key", NULL), *pem_name = g_strconcat(name, ".pem", NULL);
-        g_autoptr(GBytes) key = test_pki(key_name), certificate = test_pki(pem_name);
-        Signer *signer = NULL;
-        size_t key_size, size;
-        const uint8_t *key_data = g_bytes_get_data(key, &key_size), *data = g_bytes_get_data(certificate, &size);
-
-        g_assert_cmpint(signer_new_from_pem((Span){key_data, key_size}, (Span){data, size}, &signer), ==, 0);
-        return signer;
-}
-
 static void append_item(Buffer *lists, const char *item, const Write *write) {
         _cleanup_(buffer_done) Buffer list = {};
         const Guid *owner = g_str_has_suffix(item, "/") ? &foreign_owner : &test_vendor;
@@ -244,12 +233,11 @@ static void append_item(Buffer *lists, const char *item, const Write *write) {
                 memset(digest, atoi(item), sizeof(digest));
                 g_assert_cmpint(signature_database_add(&list, type, owner, (Span){digest, sizeof(digest)}), ==, 1);
         } else {
-                g_autofree char *name = g_strconcat(item, ".der", NULL);
-                g_autoptr(GBytes) der = test_pki(name);
-                size_t size;
-                const uint8_t *data = g_bytes_get_data(der, &size);
+                _cleanup_(certificate_unrefp) Certificate *certificate = test_certificate(item);
 
-                g_assert_cmpint(signature_database_add(&list, &signature_type_x509, owner, (Span){data, size}), ==, 1);
+                g_assert_cmpint(
+                        signature_database_add(&list, &signature_type_x509, owner, certificate_der(certificate)), ==,
+                        1);
         }
         g_assert_cmpint(buffer_append(lists, buffer_span(&list)), ==, 0);
 }
@@ -358,7 +346,7 @@ static void spoil_update(Buffer *update, Spoil spoil, size_t signature_size) {
 }
 
 static void sign_write(const Write *write, Span data, Buffer *ret) {
-        _cleanup_(signer_freep) Signer *signer = signer_of(write->signer);
+        _cleanup_(signer_freep) Signer *signer = test_signer(write->signer);
         AuthenticatedContent content = {.attributes = write->attributes, .data = data};
         AuthenticatedUpdate parsed;
 
@@ -464,7 +452,8 @@ static void test_answers_as_real_firmware(void) {
         for (size_t i = 0; i < G_N_ELEMENTS(writes); i++) {
                 EfiStatus status = apply(variables, &writes[i]);
 
-                g_test_message("%s: %s", writes[i].name, efi_status_name(status));
+                if (status != writes[i].status)
+                        g_test_message("at %s", writes[i].name);
                 g_assert_cmpstr(efi_status_name(status), ==, efi_status_name(writes[i].status));
         }
 }

@@ -4,7 +4,7 @@
 PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux xz-utils
 
 # What the machine gets of lanzad is what `make install` installs.
-FIRMWARE_INPUTS := $(B)/vm/installed
+FIRMWARE_INPUTS := $(B)/vm/installed $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
 
 $(B)/vm/installed: $(B)/lanzad $(B)/stubs/lanzastubx64.efi units/lanzad.conf
 	@rm -rf $(B)/vm/root

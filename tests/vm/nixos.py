@@ -86,3 +86,16 @@ class Nixos:
         self.add(f"{folder}/{profile}-{number}-link", toplevel)
         self.add(f"{folder}/{profile}", f"{profile}-{number}-link")
         return toplevel
+
+
+def boot_installer(machine, images, name):
+    """Boots MACHINE, whose disks are empty, into a first generation, as an installation medium would. Returns its path."""
+    nixos = Nixos(images)
+    with open(images.kernel, "rb") as file:
+        kernel = nixos.kernel(file.read())
+    toplevel = nixos.generation(1, nixos.toplevel("1.0", kernel, nixos.initrd(images.initrd(name))))
+    machine.seed(nixos.take())
+    with open(machine.path("initrd"), "wb") as file:
+        file.write(images.initrd(name))
+    machine.boot_directly(images.kernel, machine.path("initrd"), " ".join([f"init={toplevel}/init", *PARAMETERS]))
+    return toplevel

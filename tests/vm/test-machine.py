@@ -8,19 +8,7 @@ import time
 import tap
 from images import Images
 from machine import Machine, MachineError
-from nixos import PARAMETERS, Nixos
-
-
-def boot_installer(machine, images, name):
-    nixos = Nixos(images)
-    with open(images.kernel, "rb") as file:
-        kernel = nixos.kernel(file.read())
-    toplevel = nixos.generation(1, nixos.toplevel("1.0", kernel, nixos.initrd(images.initrd(name))))
-    machine.seed(nixos.take())
-    with open(machine.path("initrd"), "wb") as file:
-        file.write(images.initrd(name))
-    machine.boot_directly(images.kernel, machine.path("initrd"), " ".join([f"init={toplevel}/init", *PARAMETERS]))
-    return toplevel
+from nixos import boot_installer
 
 
 def boot_second(images, results):
