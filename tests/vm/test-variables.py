@@ -12,7 +12,7 @@ from images import GUEST, Images
 from machine import Machine
 from nixos import boot_installer
 
-PROGRAM = os.path.join(os.environ["LANZA_BUILD"], os.environ.get("V", "san"), "tests/firmware/test-agreement")
+PROGRAM = os.path.join(os.environ["LANZA_BUILD"], os.environ.get("LANZA_VARIANT", "san"), "tests/firmware/test-agreement")
 
 
 def agreement(*arguments):
