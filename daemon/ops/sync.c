@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/esp/apply.h"
 #include "daemon/esp/inventory.h"
@@ -187,9 +188,17 @@ static int apply(Run *run, ApplyResult *ret, Failure *failure) {
         return r;
 }
 
+static int keep_hashes(Run *run, StringList *warnings) {
+        int r = run->cache_folder >= 0 ? hash_cache_save(run->cache, run->cache_folder) : 0;
+
+        return r >= 0 ? 0
+                      : string_list_add_format(warnings, "Cannot keep hashes in %s%s: %s", run->context->root,
+                                               CACHE_FOLDER, strerror(-r));
+}
+
 static int carry_out(Run *run, const SyncParameters *asked, SyncResult *result, Failure *failure) {
         _cleanup_(apply_result_done) ApplyResult done = {};
-        int r, saved;
+        int r;
 
         if (asked->write.dry_run)
                 return sync_result_add_plan(result, &run->volume, &run->plan);
@@ -200,12 +209,13 @@ static int carry_out(Run *run, const SyncParameters *asked, SyncResult *result, 
                         return r;
         }
         r = apply(run, &done, failure);
-        if (run->cache_folder >= 0) {
-                saved = hash_cache_save(run->cache, run->cache_folder);
-                if (saved < 0 && r >= 0)
-                        r = string_list_add_format(&result->warnings, "Cannot keep hashes in %s%s: %s",
-                                                   run->context->root, CACHE_FOLDER, strerror(-saved));
+        if (r < 0) {
+                /* A remembered hash may be what was wrong: the next run reads everything anew. */
+                if (run->cache_folder >= 0)
+                        unlinkat(run->cache_folder, HASH_CACHE_FILE, 0);
+                return r;
         }
+        r = keep_hashes(run, &result->warnings);
         if (r < 0)
                 return r;
         return sync_result_add_applied(result, &run->volume, &run->plan, &done);
