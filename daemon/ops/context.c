@@ -23,6 +23,9 @@ enum {
 static int open_root(Context *context, const char *root, Failure *failure) {
         size_t length = root ? strlen(root) : 0;
 
+        /* Whoever has an empty variable there means another place than "/". */
+        if (root && length == 0)
+                return failure_set_errno(failure, -EINVAL, "The root folder has an empty name");
         while (length > 0 && root[length - 1] == '/')
                 length--;
         context->root = strndup(root ? root : "", length);
@@ -85,6 +88,7 @@ int context_new(const Settings *settings, const char *root, const char *key_fold
         if (!context)
                 return -ENOMEM;
         context->settings = settings;
+        context->live = !root;
         context->root_fd = -EBADF;
         context->now = time(NULL);
 
@@ -94,7 +98,7 @@ int context_new(const Settings *settings, const char *root, const char *key_fold
         r = open_keys(context, key_folder, failure);
         if (r < 0)
                 return r;
-        if (context_is_live(context)) {
+        if (context->live) {
                 r = open_variables(context, failure);
                 if (r < 0)
                         return r;
@@ -119,6 +123,15 @@ char *context_path(const Context *context, const char *path) {
         return asprintf(&joined, "%s%s", context->root, path) < 0 ? NULL : joined;
 }
 
+int context_no_variables(const Context *context, const char *what, Failure *failure) {
+        int r = failure_set(failure, CONDITION_NOT_SUPPORTED, "There are no EFI variables %s%s", what,
+                            context->live ? "" : ": those of the running firmware are not this tree's");
+
+        if (!context->live)
+                failure_set_hint(failure, "Run this on the system itself, once it has booted.");
+        return r;
+}
+
 char *context_machine_name(const Context *context) {
         _cleanup_(close_fd) int fd = root_open(context->root_fd, "/etc/hostname", O_RDONLY);
         _cleanup_(buffer_done) Buffer text = {};
@@ -131,7 +144,7 @@ char *context_machine_name(const Context *context) {
                         length++;
                 }
                 name[length] = 0;
-        } else if (context_is_live(context) && gethostname(name, sizeof(name) - 1) < 0) {
+        } else if (context->live && gethostname(name, sizeof(name) - 1) < 0) {
                 name[0] = 0;
         }
         return strdup(*name ? name : "NixOS");

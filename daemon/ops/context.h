@@ -17,11 +17,16 @@ typedef struct Context Context;
 
 struct Context {
         const Settings *settings; /* borrowed; paths as written, that is inside the root */
-        char *root;               /* "" for the running system, else the tree's path, without a slash at its end */
+        bool live;                /* the running system, whose ESP must be mounted and whose firmware counts */
+        char *root;               /* "" for "/", else the tree's path, without a slash at its end */
         int root_fd;
         KeyStore *keys;
         Variables *variables; /* NULL: not to be looked at (a tree is not the machine that runs) */
         int64_t now;          /* seconds since 1970 */
+        uint64_t signatures;  /* how often boot images and boot loaders were signed: nothing to do means none */
+
+        /* For tests: the UUID of the partition that a tree's ESP counts as; NULL: it is on none. Borrowed. */
+        const char *esp_uuid;
 
         /* Called as work goes on, if set: what is done, in units of the phase. */
         void (*progress)(void *userdata, const char *phase, uint64_t done, uint64_t total);
@@ -31,19 +36,17 @@ struct Context {
         void (*waiting)(void *userdata, const char *name);
 };
 
-/* A context of the system below ROOT (NULL: the running one). KEY_FOLDER (NULL: the configured one) is a key store that
- * is not below ROOT. SETTINGS must outlive it. */
+/* A context of the system below ROOT (NULL: the running one; "/" is a tree like any other). KEY_FOLDER (NULL: the
+ * configured one) is a key store that is not below ROOT. SETTINGS must outlive it. */
 int context_new(const Settings *settings, const char *root, const char *key_folder, Context **ret, Failure *failure);
 Context *context_free(Context *context); /* returns NULL */
 DEFINE_POINTER_CLEANUP(Context *, context_free)
 
-/* Whether this is the running system, whose ESP must be mounted and whose firmware counts. */
-static inline bool context_is_live(const Context *context) {
-        return context->root[0] == 0;
-}
-
 /* PATH (absolute, inside the root) as it is seen from here. Owned; NULL if memory is short. */
 char *context_path(const Context *context, const char *path);
+
+/* NotSupported, for whoever needs firmware variables where there are none; WHAT for: "to enroll keys in". */
+int context_no_variables(const Context *context, const char *what, Failure *failure);
 
 /* A name for this machine, for people: its host name, else "NixOS". Owned; NULL if memory is short. */
 char *context_machine_name(const Context *context);

@@ -83,9 +83,8 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         int r;
 
         if (asked->bits != 0 && asked->bits != 2048 && asked->bits != 4096)
-                return failure_set(failure, CONDITION_BAD_CONFIGURATION,
-                                   "Keys of %llu bits cannot be made: 2048 and 4096 can",
-                                   (unsigned long long)asked->bits);
+                return parameter_refused(failure, "Keys of %llu bits cannot be made: of 2048 and 4096 they can",
+                                         (unsigned long long)asked->bits);
         made->dry_run = asked->write.dry_run;
         if (made->dry_run) {
                 r = key_store_plan_creation(context->keys, &plan, failure);

@@ -106,13 +106,12 @@ static void enrollment_done(Enrollment *enrollment) {
 
 static int check_parameters(const EnrollParameters *asked, Failure *failure) {
         if (asked->export && strcmp(asked->export, "esl") != 0 && strcmp(asked->export, "auth") != 0)
-                return failure_set(failure, CONDITION_BAD_CONFIGURATION,
-                                   "'%s' is no format for --export: esl and auth are", asked->export);
+                return parameter_refused(failure, "'%s' is no format for --export: esl and auth are", asked->export);
         if (!asked->export != !asked->output)
-                return failure_set(failure, CONDITION_BAD_CONFIGURATION,
-                                   "--export and --output go together: one names the format, the other the folder");
+                return parameter_refused(failure, "--export and --output go together: one names the format, the other "
+                                                  "the folder");
         if (asked->timestamp > INT64_MAX)
-                return failure_set(failure, CONDITION_BAD_CONFIGURATION, "--timestamp is out of range");
+                return parameter_refused(failure, "--timestamp is out of range");
         return 0;
 }
 
@@ -121,7 +120,7 @@ static int read_state(Enrollment *enrollment, const EnrollParameters *asked, Fai
                 return secure_boot_state_read(enrollment->context->variables, &enrollment->state, failure);
         if (asked->export)
                 return 0;
-        return failure_set(failure, CONDITION_NOT_SUPPORTED, "There are no EFI variables here to enroll keys in");
+        return context_no_variables(enrollment->context, "to enroll keys in", failure);
 }
 
 static int read_signers(Enrollment *enrollment, Failure *failure) {
@@ -133,33 +132,36 @@ static int read_signers(Enrollment *enrollment, Failure *failure) {
         return r;
 }
 
-/* The time that is signed: recorded by the store before it is used, unless this is only a rehearsal. */
-static int choose_timestamp(const Enrollment *enrollment, const EnrollParameters *asked, int64_t *ret,
-                            Failure *failure) {
-        int64_t wanted = enrollment->context->now;
-
-        if ((int64_t)asked->timestamp > wanted)
-                wanted = asked->timestamp;
-        *ret = wanted;
-        return asked->write.dry_run ? 0 : key_store_next_timestamp(enrollment->context->keys, wanted, ret, failure);
-}
-
-static int plan(Enrollment *enrollment, const EnrollParameters *asked, Failure *failure) {
+static int plan(Enrollment *enrollment, int64_t timestamp, Failure *failure) {
         EnrollmentRequest request = {};
-        int64_t timestamp;
         int r;
 
         r = key_store_owner(enrollment->context->keys, &request.owner, failure);
-        if (r < 0)
-                return r;
-        r = choose_timestamp(enrollment, asked, &timestamp, failure);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < ARRAY_LENGTH(enrolled); i++) {
                 request.certificates[enrolled[i]] = signer_certificate(enrollment->signers[enrolled[i]]);
                 request.timestamps[enrolled[i]] = timestamp;
         }
+        enrollment_plan_done(&enrollment->plan);
         return enrollment_plan(&request, &enrollment->state, &enrollment->plan, failure);
+}
+
+static int64_t wanted_timestamp(const Enrollment *enrollment, const EnrollParameters *asked) {
+        int64_t now = enrollment->context->now;
+
+        return (int64_t)asked->timestamp > now ? (int64_t)asked->timestamp : now;
+}
+
+/* Plans anew with the time that is going to be signed, which the store records before it is used: done once nothing
+ * refuses any more, since every later signature must be newer. */
+static int fix_timestamp(Enrollment *enrollment, const EnrollParameters *asked, Failure *failure) {
+        int64_t timestamp;
+        int r;
+
+        r = key_store_next_timestamp(enrollment->context->keys, wanted_timestamp(enrollment, asked), &timestamp,
+                                     failure);
+        return r < 0 ? r : plan(enrollment, timestamp, failure);
 }
 
 static int check_risk(const EnrollParameters *asked, Failure *failure) {
@@ -196,6 +198,10 @@ static int report(const EnrollmentPlan *enrollment_plan, EnrollResult *result) {
         return 0;
 }
 
+static bool exports_signatures(const EnrollParameters *asked) {
+        return asked->export && strcmp(asked->export, "auth") == 0;
+}
+
 static int export_step(const Enrollment *enrollment, const EnrollmentStep *step, const EnrollParameters *asked,
                        int folder, EnrollResult *result, Failure *failure) {
         _cleanup_(free_pointer) char *name = NULL, *path = NULL;
@@ -208,7 +214,7 @@ static int export_step(const Enrollment *enrollment, const EnrollmentStep *step,
         path = path_join(asked->output, name);
         if (!path)
                 return -ENOMEM;
-        if (strcmp(asked->export, "auth") == 0) {
+        if (exports_signatures(asked)) {
                 r = enrollment_step_sign(step, enrollment->signers, &update);
                 if (r < 0)
                         return failure_set_errno(failure, r, "Cannot sign the update of %s",
@@ -223,12 +229,14 @@ static int export_step(const Enrollment *enrollment, const EnrollmentStep *step,
         return string_list_add(&result->files, path);
 }
 
-static int export(const Enrollment *enrollment, const EnrollParameters *asked, EnrollResult *result, Failure *failure) {
+static int export(Enrollment *enrollment, const EnrollParameters *asked, EnrollResult *result, Failure *failure) {
         _cleanup_(close_fd) int folder = file_open(AT_FDCWD, asked->output, O_RDONLY | O_DIRECTORY, 0);
         int r = 0;
 
         if (folder < 0)
                 return failure_set_errno(failure, folder, "Cannot open the folder %s", asked->output);
+        if (exports_signatures(asked) && !asked->write.dry_run)
+                r = fix_timestamp(enrollment, asked, failure);
         for (size_t i = 0; r >= 0 && i < ENROLLMENT_STEPS; i++)
                 r = export_step(enrollment, &enrollment->plan.steps[i], asked, folder, result, failure);
         return r;
@@ -238,11 +246,22 @@ static void report_progress(void *userdata, const EnrollmentStep *step, size_t i
         context_progress(userdata, secure_variable_name(step->variable), index, ENROLLMENT_STEPS);
 }
 
+static bool needs_writing(const EnrollmentPlan *enrollment_plan) {
+        for (size_t i = 0; i < ENROLLMENT_STEPS; i++)
+                if (enrollment_plan->steps[i].needed)
+                        return true;
+        return false;
+}
+
 /* Everything that refuses comes before the first write. */
 static int enroll(Enrollment *enrollment, const EnrollParameters *asked, EnrollResult *result, Failure *failure) {
         Context *context = enrollment->context;
         int r;
 
+        if (!needs_writing(&enrollment->plan)) {
+                result->reboot_needed = !enrollment->state.enforcing;
+                return 0;
+        }
         r = enrollment_check(&enrollment->plan, &enrollment->state, context->variables, failure);
         if (r < 0)
                 return r;
@@ -253,6 +272,9 @@ static int enroll(Enrollment *enrollment, const EnrollParameters *asked, EnrollR
                                   buffer_span(&enrollment->state.variables[SECURE_VARIABLE_DBX].lists),
                                   &result->warnings, failure);
         if (r < 0 || asked->write.dry_run)
+                return r;
+        r = fix_timestamp(enrollment, asked, failure);
+        if (r < 0)
                 return r;
         r = enrollment_apply(&enrollment->plan, enrollment->signers, context->variables, report_progress, context,
                              failure);
@@ -282,7 +304,7 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         r = read_signers(&enrollment, failure);
         if (r < 0)
                 return r;
-        r = plan(&enrollment, asked, failure);
+        r = plan(&enrollment, wanted_timestamp(&enrollment, asked), failure);
         if (r < 0)
                 return r;
         r = asked->export ? export(&enrollment, asked, made, failure) : enroll(&enrollment, asked, made, failure);

@@ -89,13 +89,13 @@ static int add_secrets(ImageSource *source, const ImageSourceRequest *request, S
         if (!program)
                 return 0;
         /* It looks for secrets where it runs. */
-        if (!context_is_live(request->context))
+        if (!request->context->live)
                 return string_list_add_format(
                         warnings,
                         "%s: only the system itself can run %s; if it adds secrets to the initrd, "
                         "'sync' there puts them on the ESP",
                         source->title, program);
-        r = initrd_secrets_run(program, &secrets, failure);
+        r = initrd_secrets_run(program, INITRD_SECRETS_SECONDS, &secrets, failure);
         if (r < 0 || secrets.size == 0)
                 return r;
         r = sha256_of(buffer_span(&secrets), &hash);

@@ -17,6 +17,8 @@
 
 #define FILE_NAME "initrd"
 
+enum { EXIT_NOT_STARTED = 127 }; /* as a shell says it */
+
 /* The private folder with the file in it; removed when the scope ends. */
 typedef struct Workplace {
         char folder[32];
@@ -59,19 +61,20 @@ static void run_child(const char *program, const char *file) {
         if (setpgid(0, 0) < 0 || setrlimit(RLIMIT_FSIZE, &size) < 0)
                 _exit(126);
         execve(program, arguments, environment);
-        _exit(127);
+        _exit(EXIT_NOT_STARTED);
 }
 
 /* Waits for PID; after the time is over ends it and its group. Returns its wait status, or a negative errno. */
-static int wait_child(pid_t pid) {
+static int wait_child(pid_t pid, unsigned seconds) {
         _cleanup_(close_fd) int pidfd = syscall(SYS_pidfd_open, pid, 0);
         struct pollfd event = {.fd = pidfd, .events = POLLIN};
-        int status, ready = -1;
+        int status, ready = -1, error;
 
         if (pidfd >= 0)
                 do
-                        ready = poll(&event, 1, INITRD_SECRETS_SECONDS * 1000);
+                        ready = poll(&event, 1, seconds * 1000);
                 while (ready < 0 && errno == EINTR);
+        error = ready < 0 ? -errno : -ETIMEDOUT;
         /* Also what it left in the background must not write on: the whole group goes in any case. */
         kill(-pid, SIGKILL);
         if (ready <= 0)
@@ -79,10 +82,10 @@ static int wait_child(pid_t pid) {
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return -errno;
-        return ready <= 0 ? -ETIMEDOUT : status;
+        return ready <= 0 ? error : status;
 }
 
-static int run_program(const char *program, const char *file, Failure *failure) {
+static int run_program(const char *program, const char *file, unsigned seconds, Failure *failure) {
         pid_t pid = fork();
         int status;
 
@@ -91,29 +94,32 @@ static int run_program(const char *program, const char *file, Failure *failure) 
         if (pid == 0)
                 run_child(program, file);
 
-        status = wait_child(pid);
+        status = wait_child(pid, seconds);
         if (status == -ETIMEDOUT)
-                return failure_set(failure, CONDITION_SECRETS_FAILED, "%s did not end within %d seconds", program,
-                                   INITRD_SECRETS_SECONDS);
+                return failure_set(failure, CONDITION_SECRETS_FAILED, "%s did not end within %u seconds", program,
+                                   seconds);
         if (status < 0)
                 return failure_set_errno(failure, status, "Cannot wait for %s", program);
         if (WIFSIGNALED(status))
                 return failure_set(failure, CONDITION_SECRETS_FAILED, "%s was ended by signal %d%s", program,
                                    WTERMSIG(status), WTERMSIG(status) == SIGXFSZ ? ": it wrote too much" : "");
+        if (WEXITSTATUS(status) == EXIT_NOT_STARTED)
+                return failure_set(failure, CONDITION_SECRETS_FAILED,
+                                   "%s, or a program that it calls, cannot be started", program);
         if (WEXITSTATUS(status) != 0)
                 return failure_set(failure, CONDITION_SECRETS_FAILED, "%s failed with exit status %d", program,
                                    WEXITSTATUS(status));
         return 0;
 }
 
-int initrd_secrets_run(const char *program, Buffer *ret, Failure *failure) {
+int initrd_secrets_run(const char *program, unsigned seconds, Buffer *ret, Failure *failure) {
         _cleanup_(workplace_done) Workplace workplace = {};
         int r;
 
         r = workplace_init(&workplace);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot make a private file in /run for initrd secrets");
-        r = run_program(program, workplace.file, failure);
+        r = run_program(program, workplace.file, seconds, failure);
         if (r < 0)
                 return r;
         r = file_read(AT_FDCWD, workplace.file, INITRD_SECRETS_MAX_BYTES, ret);

@@ -8,6 +8,7 @@
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/firmware/signature-list.h"
 #include "daemon/ops/context.h"
+#include "daemon/ops/parameters.h"
 #include "daemon/util/encode.h"
 
 typedef struct ListParameters {
@@ -116,10 +117,7 @@ static int check_variable(const char *name, Failure *failure) {
                         return 0;
         if (!name)
                 return 0;
-        return failure_set(failure, CONDITION_BAD_CONFIGURATION,
-                           "'%s' is no variable that holds keys: PK, KEK, db "
-                           "and dbx are",
-                           name);
+        return parameter_refused(failure, "'%s' is no variable that holds keys: PK, KEK, db and dbx are", name);
 }
 
 static int run(Context *context, const void *parameters, void *result, Failure *failure) {
@@ -132,8 +130,7 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         if (r < 0)
                 return r;
         if (!context->variables)
-                return failure_set(failure, CONDITION_NOT_SUPPORTED,
-                                   "There are no EFI variables here to read keys from");
+                return context_no_variables(context, "to read keys from", failure);
         r = secure_boot_state_read(context->variables, &state, failure);
         for (SecureVariable variable = 0; r >= 0 && variable < SECURE_VARIABLE_COUNT; variable++) {
                 const char *name = secure_variable_name(variable);

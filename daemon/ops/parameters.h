@@ -7,11 +7,16 @@
 #include <stdint.h>
 
 #include "daemon/ops/record.h"
+#include "daemon/util/failure.h"
+#include "daemon/util/macro.h"
 
 typedef struct WriteParameters {
         bool dry_run;
         uint64_t timeout; /* seconds to wait for another operation; 0: the default */
 } WriteParameters;
+
+/* BadConfiguration, for a parameter's value; the configuration is not to blame. */
+int parameter_refused(Failure *failure, const char *format, ...) _printf_(2, 3);
 
 #define WRITE_PARAMETER_FIELDS(structure)                                                                              \
         {.name = "dry-run",                                                                                            \

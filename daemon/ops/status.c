@@ -177,7 +177,7 @@ static int read_firmware(const Context *context, StatusResult *status) {
         int r;
 
         if (!context->variables) {
-                if (!context_is_live(context))
+                if (!context->live)
                         return 0;
                 r = add_problem(status, "There are no EFI variables here", "Boot this system in UEFI mode.");
                 return r < 0 ? r : copy_text(&status->mode, secure_boot_mode_name(SECURE_BOOT_UNSUPPORTED));

@@ -56,6 +56,8 @@ typedef struct Run {
 } Run;
 
 static void run_done(Run *run) {
+        if (run->builder.signer)
+                run->context->signatures += signer_signature_count(run->builder.signer);
         plan_done(&run->plan);
         inventory_done(&run->inventory);
         wanted_system_done(&run->system);
@@ -91,11 +93,25 @@ static int open_cache(Run *run, bool dry_run) {
         return run->cache_folder < 0 ? hash_cache_new(&run->cache) : hash_cache_load(run->cache_folder, &run->cache);
 }
 
+/* A link to a toplevel, such as a specialisation's in its parent's folder, is as good as its own path. */
+static int resolve_toplevel(const Context *context, const char *path, char **ret) {
+        int r;
+
+        *ret = NULL;
+        if (!path)
+                return 0;
+        r = toplevel_resolve(context->root_fd, path, ret);
+        if (r >= 0 || r == -ENOMEM)
+                return r;
+        *ret = strdup(path);
+        return *ret ? 0 : -ENOMEM;
+}
+
 static int work_out_wanted(Run *run, const SyncParameters *asked, bool garbage_only, StringList *warnings,
                            Failure *failure) {
         Context *context = run->context;
-        _cleanup_(free_pointer) char *booted = NULL;
-        GenerationChoice choice = {.default_toplevel = asked->toplevel, .limit = context->settings->limit};
+        _cleanup_(free_pointer) char *booted = NULL, *asked_for = NULL;
+        GenerationChoice choice = {.limit = context->settings->limit};
         Generation *default_generation = NULL;
         const BootVariant *default_variant = NULL;
         Signer *signer = NULL;
@@ -108,6 +124,10 @@ static int work_out_wanted(Run *run, const SyncParameters *asked, bool garbage_o
         if (r < 0)
                 return r;
         choice.booted_toplevel = booted;
+        r = resolve_toplevel(context, asked->toplevel, &asked_for);
+        if (r < 0)
+                return r;
+        choice.default_toplevel = asked_for;
         r = generations_choose(&run->generations, &choice, &default_generation, &default_variant, failure);
         if (r < 0)
                 return r;

@@ -2,6 +2,7 @@
 #include "daemon/ops/system.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "daemon/util/file.h"
 #include "daemon/util/guid.h"
@@ -31,21 +32,22 @@ int system_generations(const Context *context, StringList *warnings, GenerationL
 }
 
 int system_esp(const Context *context, EspVolume *ret, Failure *failure) {
-        bool live = context_is_live(context);
-        VolumeSearch search = {.any_folder = !live};
+        VolumeSearch search = {.any_folder = !context->live};
         const char *path = context->settings->esp_path;
+        int r;
 
-        if (!path && !live)
+        if (!path && !context->live)
                 path = TREE_ESP;
-        return esp_volume_open(context->root_fd, path, VOLUME_ESP, &search, ret, failure);
+        r = esp_volume_open(context->root_fd, path, VOLUME_ESP, &search, ret, failure);
+        if (r >= 0 && context->esp_uuid)
+                snprintf(ret->partition_uuid, sizeof(ret->partition_uuid), "%s", context->esp_uuid);
+        return r;
 }
 
 int system_booted_toplevel(const Context *context, char **ret) {
         int r;
 
         *ret = NULL;
-        if (!context_is_live(context))
-                return 0;
         r = toplevel_resolve(context->root_fd, GENERATION_BOOTED_SYSTEM, ret);
         return r == -ENOMEM ? r : 0;
 }

@@ -16,7 +16,7 @@ int system_generations(const Context *context, StringList *warnings, GenerationL
  * /boot where none is configured. The caller ends it with esp_volume_done(). */
 int system_esp(const Context *context, EspVolume *ret, Failure *failure);
 
-/* The toplevel that runs now, NULL if that is not known (or this is a tree). Owned. -ENOMEM. */
+/* The toplevel that runs now, NULL if that is not known. Owned. -ENOMEM. */
 int system_booted_toplevel(const Context *context, char **ret);
 
 /* A text variable of the Boot Loader Interface ("LoaderEntrySelected"), NULL if it is not set, unreadable or no text:
