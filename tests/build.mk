@@ -16,9 +16,6 @@ USES_daemon := $(FOLDERS)
 test_archives = $(B)/$(1)/tests/lib.a $(if $(filter daemon,$(2)),$(B)/$(1)/daemon/daemon.a) $(call archives,$(1),$(2))
 test_libraries = $(call package_flags,glib-2.0 gio-2.0 $(call libraries_of,$(1)),--libs)
 
-# Objects stay, though only a pattern asked for them.
-.SECONDARY:
-
 CFLAGS_FOR_tests = $(call package_flags,glib-2.0,--cflags)
 
 # What only one folder's tests share: tests/FOLDER/*-fixture.c
