@@ -83,10 +83,14 @@ static int write_failure(const Variables *variables, const char *name, uint32_t 
                 failure_set_hint(failure, "If the key is the right one, name a later time with '--timestamp'.");
                 return error;
         case -EINVAL:
-                return failure_set(
+                error = failure_set(
                         failure, CONDITION_FIRMWARE_REFUSED,
-                        "The firmware refused to change %s: it takes neither this content nor the attributes 0x%x for it",
+                        "The firmware refused to change %s: the content is too large or of a form that it does not take, or its attributes are not 0x%x",
                         name, (unsigned)attributes);
+                failure_set_hint(
+                        failure,
+                        "Enroll less at once, or look for an update of the firmware; its settings may take the files of '--export=auth'.");
+                return error;
         case -EROFS:
                 return failure_set(failure, CONDITION_VARIABLES_READ_ONLY, "%s can't be written: %s is read-only", name,
                                    variables->ops->place);

@@ -132,7 +132,7 @@ static void test_failures_name_variable_and_cause(void) {
                 const char *part;
         } faults[] = {
                 {-EACCES, CONDITION_FIRMWARE_REFUSED, "timestamp is not newer"},
-                {-EINVAL, CONDITION_FIRMWARE_REFUSED, "attributes 0x7"},
+                {-EINVAL, CONDITION_FIRMWARE_REFUSED, "attributes are not 0x7"},
                 {-EROFS, CONDITION_VARIABLES_READ_ONLY, "read-only"},
                 {-EPERM, CONDITION_VARIABLES_READ_ONLY, "protected"},
                 {-ENOSPC, CONDITION_VARIABLE_STORE_FULL, "full"},
