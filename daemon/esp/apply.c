@@ -3,7 +3,7 @@
 /* Steps of one kind are taken together, between barriers:
  *
  *     writing   temporary files, barrier, renames, barrier
- *     removing  removals, barrier
+ *     removing  removals, barrier, the clusters are let go of, barrier
  *
  * What that buys, on a file system without a journal whose writes the disk may reorder between two flushes:
  *
@@ -354,23 +354,27 @@ static int write_batch(Apply *apply, const Step *steps, size_t count, Failure *f
         return r == -ENOSPC ? full_failure(apply, steps, failure) : r;
 }
 
-static int write_files(Apply *apply, const Step *steps, size_t count, Failure *failure) {
+/* Removes the file at PATH, which stays allocated until *RET_HELD is closed (NULL if it can't be opened). */
+static int remove_path(Apply *apply, const char *path, EspFile **ret_held) {
+        EspFile *held = NULL;
         int r;
 
-        for (size_t i = 0; i < count; i += BATCH_MAX) {
-                r = write_batch(apply, steps + i, count - i < BATCH_MAX ? count - i : BATCH_MAX, failure);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        if (apply->io->hold(apply->io, path, &held) < 0)
+                held = NULL;
+        r = apply->io->remove(apply->io, path);
+        if (r >= 0)
+                *ret_held = TAKE_POINTER(held);
+        if (held)
+                apply->io->close(apply->io, held);
+        return r;
 }
 
 /* Removes a file; an image also if its boot counter changed since it was seen. Gone already is fine. */
-static int remove_file(Apply *apply, const Step *step) {
+static int remove_file(Apply *apply, const Step *step, EspFile **ret_held) {
         _cleanup_(free_pointer) char *name = NULL, *path = NULL;
         int r;
 
-        r = apply->io->remove(apply->io, step->path);
+        r = remove_path(apply, step->path, ret_held);
         if (r != -ENOENT)
                 return r;
         if (step->kind != STEP_REMOVE_IMAGE)
@@ -381,7 +385,7 @@ static int remove_file(Apply *apply, const Step *step) {
         path = path_join(ESP_IMAGE_FOLDER, name);
         if (!path)
                 return -ENOMEM;
-        return apply->io->remove(apply->io, path);
+        return remove_path(apply, path, ret_held);
 }
 
 static int record_removed(Apply *apply, const Step *step) {
@@ -393,17 +397,31 @@ static int record_removed(Apply *apply, const Step *step) {
                                file_name(step->path));
 }
 
-static int remove_files(Apply *apply, const Step *steps, size_t count, Failure *failure) {
+static int run_removals(Apply *apply, const Step *steps, size_t count, EspFile **held, Failure *failure) {
         int r;
 
         for (size_t i = 0; i < count; i++) {
-                r = remove_file(apply, &steps[i]);
+                r = remove_file(apply, &steps[i], &held[i]);
                 if (r < 0)
                         return io_failure(r, "remove", steps[i].path, failure);
                 r = record_removed(apply, &steps[i]);
                 if (r < 0)
                         return r;
         }
+        return 0;
+}
+
+static int remove_batch(Apply *apply, const Step *steps, size_t count, Failure *failure) {
+        EspFile *held[BATCH_MAX] = {};
+        int r, durable;
+
+        r = run_removals(apply, steps, count, held, failure);
+        durable = barrier(apply, failure);
+        for (size_t i = 0; i < count; i++)
+                if (held[i])
+                        apply->io->close(apply->io, held[i]);
+        if (r < 0 || durable < 0)
+                return r < 0 ? r : durable;
         return barrier(apply, failure);
 }
 
@@ -412,6 +430,22 @@ static int sync_sources(const ApplySources *sources, Failure *failure) {
                 if (syncfs(sources->durable_fds[i]) < 0)
                         return failure_set_errno(failure, -errno,
                                                  "cannot make the file systems of the store and the profiles durable");
+        return 0;
+}
+
+/* Steps of one kind, so many at a time that not too many files are open. */
+static int run_phase(Apply *apply, const Step *steps, size_t count, Failure *failure) {
+        int r;
+
+        report_progress(apply, steps->kind, 0);
+        for (size_t i = 0; i < count; i += BATCH_MAX) {
+                size_t batch = count - i < BATCH_MAX ? count - i : BATCH_MAX;
+
+                r = is_write(steps->kind) ? write_batch(apply, steps + i, batch, failure)
+                                          : remove_batch(apply, steps + i, batch, failure);
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }
 
@@ -425,9 +459,7 @@ static int run_phases(Apply *apply, Failure *failure) {
 
                 for (to = from; to < plan->step_count && plan->steps[to].kind == kind;)
                         to++;
-                report_progress(apply, kind, 0);
-                r = is_write(kind) ? write_files(apply, plan->steps + from, to - from, failure)
-                                   : remove_files(apply, plan->steps + from, to - from, failure);
+                r = run_phase(apply, plan->steps + from, to - from, failure);
                 if (r < 0)
                         return r;
                 from = to;

@@ -62,6 +62,7 @@ typedef struct EspLoader {
 typedef struct EspLeftover {
         char *path; /* from the root */
         uint64_t size;
+        char *twin; /* path of a file in the same folder with the same bytes; NULL if there is none (see inventory.c) */
 } EspLeftover;
 
 typedef struct Inventory {

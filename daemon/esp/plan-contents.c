@@ -120,7 +120,7 @@ int planner_remove_contents(Planner *planner) {
                 if (!path)
                         return -ENOMEM;
                 name_index_find(&planner->references, path, &from, &to);
-                if (!content->regular || !content->exact_form || from < to)
+                if (!content->regular || !content->exact_form || from < to || planner_is_twin(planner, path))
                         continue;
                 r = planner_add_step(planner, (Step){.kind = STEP_REMOVE_CONTENT, .path = TAKE_POINTER(path)}, 0,
                                      content->size);

@@ -39,11 +39,25 @@ static int refers_to(const EspImage *image, const WantedImage *wanted, bool *ret
         return 0;
 }
 
+static int is_twin(const Planner *planner, const EspImage *image, bool *ret) {
+        _cleanup_(free_pointer) char *path = path_join(ESP_IMAGE_FOLDER, image->name);
+
+        if (!path)
+                return -ENOMEM;
+        *ret = planner_is_twin(planner, path);
+        return 0;
+}
+
 /* Whether the file can stand for the wanted image: nothing would be gained by writing it anew. */
 static int is_up_to_date(const Planner *planner, const EspImage *image, const WantedImage *wanted, bool *ret) {
+        int r;
+
         *ret = false;
         if (!image->regular || image->error < 0)
                 return 0;
+        r = is_twin(planner, image, ret);
+        if (r < 0 || *ret)
+                return r;
         if (is_booted(planner, image)) {
                 *ret = true; /* it did boot: it stays until another one has */
                 return 0;
@@ -254,7 +268,7 @@ static bool is_ours(const Planner *planner, const EspImage *image) {
 }
 
 static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
-        bool shielded;
+        bool shielded, twin;
         int r;
 
         *fate = FATE_STAYS;
@@ -262,6 +276,9 @@ static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
                 return 0;
         r = is_shielded(planner, image, &shielded);
         if (r < 0 || shielded)
+                return r;
+        r = is_twin(planner, image, &twin);
+        if (r < 0 || twin)
                 return r;
         if (is_ours(planner, image)) {
                 *fate = is_last_resort(planner, image) ? FATE_STAYS : FATE_GOES;

@@ -48,7 +48,7 @@ static int write_loaders(Planner *planner) {
                 r = judge_loader(planner, place, &replace);
                 if (r < 0)
                         return r;
-                if (!replace)
+                if (!replace || planner_is_twin(planner, loader->path))
                         continue;
                 r = planner_add_step(planner, (Step){.kind = kinds[place], .path = strdup(loader->path)},
                                      planner->wanted->loader_size, loader->size);
@@ -68,6 +68,8 @@ static int write_loader_conf(Planner *planner) {
                 return string_list_add(&planner->plan.warnings, "loader/loader.conf is no file: it is not written.");
         if (inventory->has_loader_conf &&
             span_equal(buffer_span(&inventory->loader_conf), buffer_span(&wanted->loader_conf)))
+                return 0;
+        if (planner_is_twin(planner, "loader/loader.conf"))
                 return 0;
         return planner_add_step(planner, (Step){.kind = STEP_WRITE_LOADER_CONF, .path = strdup("loader/loader.conf")},
                                 wanted->loader_conf.size, inventory->loader_conf.size);

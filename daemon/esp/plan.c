@@ -67,12 +67,29 @@ int planner_add_step(Planner *planner, Step step, uint64_t new_size, uint64_t ol
         return 0;
 }
 
+bool planner_is_twin(const Planner *planner, const char *path) {
+        for (size_t i = 0; i < planner->inventory->leftover_count; i++)
+                if (planner->inventory->leftovers[i].twin &&
+                    fat_name_equal(planner->inventory->leftovers[i].twin, path))
+                        return true;
+        return false;
+}
+
 static int remove_leftovers(Planner *planner) {
         int r;
 
         for (size_t i = 0; i < planner->inventory->leftover_count; i++) {
                 const EspLeftover *leftover = &planner->inventory->leftovers[i];
 
+                if (leftover->twin) {
+                        r = string_list_add_format(&planner->plan.warnings,
+                                                   "%s and %s may be one file, as a power cut leaves it: neither is "
+                                                   "touched until the file system was checked (fsck.vfat).",
+                                                   leftover->path, leftover->twin);
+                        if (r < 0)
+                                return r;
+                        continue;
+                }
                 r = planner_add_step(planner, (Step){.kind = STEP_REMOVE_TEMPORARY, .path = strdup(leftover->path)}, 0,
                                      leftover->size);
                 if (r < 0)

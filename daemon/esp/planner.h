@@ -35,6 +35,9 @@ typedef struct Planner {
  * in bytes: of what is written and of what goes; 0 if there is none. */
 int planner_add_step(Planner *planner, Step step, uint64_t new_size, uint64_t old_size);
 
+/* Whether an earlier run left a temporary file that may be the same file as PATH: then PATH must not be touched. */
+bool planner_is_twin(const Planner *planner, const char *path);
+
 /* plan-images.c: which wanted images are written, what becomes of the others, and the steps that remove. */
 int planner_write_images(Planner *planner, Failure *failure);
 int planner_judge_images(Planner *planner);
