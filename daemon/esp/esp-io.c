@@ -61,8 +61,28 @@ static int open_file(const EspIo *io, const char *path, int flags, EspFile **ret
         return 0;
 }
 
+/* One folder, whose parent is there. */
+static int make_folder(const EspIo *io, const char *path) {
+        const char *name;
+        _cleanup_(close_fd) int parent = open_parent(io, path, &name);
+
+        if (parent < 0)
+                return parent;
+        return mkdirat(parent, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 static int system_make_folders(EspIo *io, const char *folder) {
-        return folder_make(root_of(io), folder, 0700);
+        _cleanup_(free_pointer) char *partial = strdup(folder);
+        int r = 0;
+
+        if (!partial)
+                return -ENOMEM;
+        for (char *slash = strchr(partial, '/'); slash && r >= 0; slash = strchr(slash + 1, '/')) {
+                *slash = 0;
+                r = make_folder(io, partial);
+                *slash = '/';
+        }
+        return r < 0 ? r : make_folder(io, partial);
 }
 
 static int system_list(EspIo *io, const char *folder, StringList *ret) {
