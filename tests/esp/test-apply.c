@@ -135,7 +135,6 @@ static int sync_volume(Run *run) {
 static void assert_bytes(Run *run, const char *path, const char *expected) {
         g_autoptr(GBytes) bytes = test_read(run->volume.path, path);
 
-        g_test_message("%s", path);
         g_assert_cmpmem(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), expected, strlen(expected));
 }
 

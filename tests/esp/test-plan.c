@@ -1,97 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/stat.h>
 
-#include "tests/esp/esp-fixture.h"
-
-/* Three generations; the first two share their kernel. */
-static const FakeGeneration one = {.number = 1, .toplevel = "/nix/store/1", .kernel = "k1", .initrd = "i1"};
-static const FakeGeneration two = {.number = 2, .toplevel = "/nix/store/2", .kernel = "k1", .initrd = "i2"};
-static const FakeGeneration three = {
-        .number = 3, .toplevel = "/nix/store/3", .kernel = "k3", .initrd = "i3", .is_default = true};
-
-/* A volume, what is wanted there, and the plan once it was made. */
-typedef struct Planning {
-        Volume volume;
-        Wanted wanted;
-        VolumeSpace space;
-        Inventory inventory;
-        Plan plan;
-        Failure failure;
-} Planning;
-
-static void planning_open(Planning *planning, gconstpointer unused) {
-        *planning = (Planning){.wanted = {.has_signer = true}, .space = {1024 * 1024, 512}};
-        volume_open(&planning->volume, NULL);
-}
-
-static void planning_close(Planning *planning, gconstpointer unused) {
-        plan_done(&planning->plan);
-        inventory_done(&planning->inventory);
-        wanted_done(&planning->wanted);
-        failure_done(&planning->failure);
-        volume_close(&planning->volume, NULL);
-}
-
-static int make_plan(Planning *planning) {
-        plan_done(&planning->plan);
-        inventory_done(&planning->inventory);
-        g_assert_cmpint(fake_inventory(planning->volume.fd, &planning->inventory), ==, 0);
-        return plan_make(&planning->inventory, &planning->wanted, planning->space, &planning->plan, &planning->failure);
-}
-
-/* Makes the plan and compares its steps with EXPECTED: kinds and paths in turn, NULL last; paths are freed. */
-static void assert_plan(Planning *planning, const char *kind, ...) {
-        g_autoptr(GString) expected = g_string_new(NULL), found = g_string_new(NULL);
-        va_list arguments;
-
-        va_start(arguments, kind);
-        for (; kind; kind = va_arg(arguments, const char *)) {
-                g_autofree char *path = va_arg(arguments, char *);
-
-                g_string_append_printf(expected, "%s %s\n", kind, path);
-        }
-        va_end(arguments);
-
-        g_assert_cmpint(make_plan(planning), ==, 0);
-        for (size_t i = 0; i < planning->plan.step_count; i++)
-                g_string_append_printf(found, "%s %s\n", step_kind_name(planning->plan.steps[i].kind),
-                                       planning->plan.steps[i].path);
-        g_assert_cmpstr(found->str, ==, expected->str);
-}
-
-static void assert_failure(Planning *planning, Condition condition, const char *words) {
-        g_assert_cmpint(make_plan(planning), <, 0);
-        g_assert_cmpint(planning->failure.condition, ==, condition);
-        g_assert_nonnull(strstr(planning->failure.message, words));
-        g_assert_cmpuint(planning->plan.step_count, ==, 0);
-}
-
-static void assert_warning(const Planning *planning, const char *words) {
-        g_assert_cmpuint(planning->plan.warnings.count, ==, 1);
-        g_assert_nonnull(strstr(planning->plan.warnings.items[0], words));
-}
-
-static char *kernel(const char *text) {
-        return content_path(CONTENT_KERNEL, text);
-}
-
-static char *initrd(const char *text) {
-        return content_path(CONTENT_INITRD, text);
-}
-
-static char *image(const FakeGeneration *generation) {
-        return image_path(generation, "");
-}
-
-static void want_loader(Planning *planning, const char *version) {
-        planning->wanted.loader_version = strdup(version);
-        planning->wanted.loader_size = 1000;
-}
-
-static void want_loader_conf(Planning *planning, const char *text) {
-        planning->wanted.has_loader_conf = true;
-        g_assert_cmpint(buffer_append_string(&planning->wanted.loader_conf, text), ==, 0);
-}
+#include "tests/esp/planning.h"
 
 /* --- Writing -------------------------------------------------------------------------------------------------- */
 
@@ -495,84 +405,27 @@ static void test_case(Planning *planning, gconstpointer unused) {
         assert_plan(planning, NULL);
 }
 
-/* --- Boot loaders --------------------------------------------------------------------------------------------- */
+/* A cut may leave a temporary file and its final name as one file. */
+static void test_leftover_twins(Planning *planning, gconstpointer unused) {
+        g_autofree char *garbage = kernel("garbage"), *wanted = kernel("k3"), *old = image(&one);
+        g_autofree char *text = fake_image(one.toplevel, "current", one.kernel, one.initrd);
 
-static void put_loader(Planning *planning, const char *path, const char *version, const char *signer) {
-        g_autofree char *text =
-                g_strdup_printf("MZ\n#### LoaderInfo: systemd-boot %s ####\nsigner=%s\nend\n", version, signer);
-
-        volume_write(&planning->volume, path, text);
-}
-
-#define SYSTEMD "EFI/systemd/systemd-bootx64.efi"
-#define FALLBACK "EFI/BOOT/BOOTX64.EFI"
-
-static void loader_planning(Planning *planning) {
         want_generation(&planning->wanted, &three);
         volume_put(&planning->volume, &three);
-        want_loader(planning, "257.4");
-        put_loader(planning, SYSTEMD, "257.4", "current");
-        put_loader(planning, FALLBACK, "257.4", "current");
-}
-
-static void test_loader_kept(Planning *planning, gconstpointer unused) {
-        loader_planning(planning);
-        assert_plan(planning, NULL);
-        put_loader(planning, SYSTEMD, "257.10", "current");
-        assert_plan(planning, NULL);
-        planning->wanted.has_signer = false;
-        put_loader(planning, SYSTEMD, "257.4", "none");
-        assert_plan(planning, NULL);
-}
-
-static void test_loader_replaced(Planning *planning, gconstpointer unused) {
-        loader_planning(planning);
-        put_loader(planning, SYSTEMD, "256", "current");
-        put_loader(planning, FALLBACK, "257.4", "other");
-        assert_plan(planning, "write-loader", g_strdup(SYSTEMD), "write-fallback", g_strdup(FALLBACK), NULL);
-
-        put_loader(planning, FALLBACK, "257.4", "current");
-        volume_write(&planning->volume, SYSTEMD, "");
-        assert_plan(planning, "write-loader", g_strdup(SYSTEMD), NULL);
-        volume_write(&planning->volume, SYSTEMD, "MZ #### LoaderInfo: systemd-boot 300 #### cut");
-        assert_plan(planning, "write-loader", g_strdup(SYSTEMD), NULL);
-        volume_write(&planning->volume, SYSTEMD, "MZ something else\nsigner=current\nend\n");
-        assert_plan(planning, "write-loader", g_strdup(SYSTEMD), NULL);
-}
-
-static void test_loader_newer(Planning *planning, gconstpointer unused) {
-        loader_planning(planning);
-        put_loader(planning, SYSTEMD, "258", "other");
-        assert_plan(planning, NULL);
-        assert_warning(planning, "258");
-        planning->wanted.allow_downgrade = true;
-        assert_plan(planning, "write-loader", g_strdup(SYSTEMD), NULL);
-}
-
-static void test_fallback_of_others(Planning *planning, gconstpointer unused) {
-        loader_planning(planning);
-        volume_write(&planning->volume, FALLBACK, "MZ another system's\nend\n");
-        assert_plan(planning, NULL);
-        g_assert_cmpint(unlinkat(planning->volume.fd, FALLBACK, 0), ==, 0);
-        test_make_folder(planning->volume.path, FALLBACK, 0700);
-        assert_plan(planning, NULL);
-        assert_warning(planning, FALLBACK);
-        g_assert_cmpint(unlinkat(planning->volume.fd, FALLBACK, AT_REMOVEDIR), ==, 0);
-        volume_write(&planning->volume, FALLBACK, "");
-        assert_plan(planning, "write-fallback", g_strdup(FALLBACK), NULL);
-}
-
-static void test_loader_conf(Planning *planning, gconstpointer unused) {
-        want_generation(&planning->wanted, &three);
-        volume_put(&planning->volume, &three);
-        volume_write(&planning->volume, "loader/loader.conf", "default y\n");
-        assert_plan(planning, NULL);
-        want_loader_conf(planning, "default x\n");
-        assert_plan(planning, "write-loader-conf", g_strdup("loader/loader.conf"), NULL);
-        g_assert_cmpint(unlinkat(planning->volume.fd, "loader/loader.conf", 0), ==, 0);
-        test_make_folder(planning->volume.path, "loader/loader.conf", 0700);
-        assert_plan(planning, NULL);
-        assert_warning(planning, "loader.conf");
+        volume_put(&planning->volume, &one);
+        volume_write(&planning->volume, garbage, "garbage");
+        volume_write(&planning->volume, "EFI/nixos/LANZ0000.TMP", "k3");
+        volume_write(&planning->volume, "EFI/nixos/LANZ0001.TMP", "garbage");
+        volume_write(&planning->volume, "EFI/nixos/LANZ0002.TMP", "Garbage");
+        volume_write(&planning->volume, "EFI/Linux/LANZ0003.TMP", text);
+        volume_write(&planning->volume, "loader/loader.conf", "default old\n");
+        volume_write(&planning->volume, "loader/LANZ0004.TMP", "default old\n");
+        want_loader_conf(planning, "default new\n");
+        assert_plan(planning, "remove-temporary", g_strdup("EFI/nixos/LANZ0002.TMP"), NULL);
+        g_assert_cmpuint(planning->plan.warnings.count, ==, 4);
+        g_assert_nonnull(strstr(planning->plan.warnings.items[0], "EFI/Linux/LANZ0003.TMP"));
+        g_assert_nonnull(strstr(planning->plan.warnings.items[0], old));
+        g_assert_nonnull(strstr(planning->plan.warnings.items[1], wanted));
 }
 
 /* --- Size ----------------------------------------------------------------------------------------------------- */
@@ -600,47 +453,41 @@ static void test_many(Planning *planning, gconstpointer unused) {
         g_assert_cmpuint(planning->plan.step_count, ==, 3);
 }
 
-#define TEST(name, function) g_test_add("/esp/plan/" name, Planning, NULL, planning_open, function, planning_close)
-
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
-        TEST("writes-contents-images-loaders-configuration-in-this-order", test_fresh);
-        TEST("is-empty-when-all-is-there", test_nothing_to_do);
-        TEST("counts-whole-clusters", test_clusters);
-        TEST("says-how-many-bytes-are-missing", test_full);
-        TEST("removes-leftovers-first-and-counts-them-as-space", test_leftovers_count_as_space);
-        TEST("a-new-entry-starts-with-its-tries", test_tries);
-        TEST("an-entry-keeps-its-boot-counter", test_counter_kept);
-        TEST("damaged-images-are-replaced-in-place", test_damaged);
-        TEST("an-image-that-refers-to-something-else-is-replaced", test_wrong_references);
-        TEST("an-image-not-signed-by-the-current-key-is-replaced", test_wrong_signer);
-        TEST("a-folder-in-place-of-an-image-skips-it", test_folder_in_place);
-        TEST("a-folder-in-place-of-the-default-image-is-an-error", test_folder_in_place_of_default);
-        TEST("a-folder-in-place-of-a-content-skips-its-image", test_folder_in_place_of_content);
-        TEST("a-folder-in-place-of-the-default's-kernel-is-an-error", test_folder_in_place_of_default_content);
-        TEST("nothing-is-changed-if-nothing-bootable-would-remain", test_nothing_bootable);
-        TEST("an-empty-volume-has-no-garbage", test_no_garbage_nowhere);
-        TEST("shared-contents-stay-and-unshared-ones-go-after-their-image", test_garbage);
-        TEST("only-images-of-our-form-and-of-our-key-or-profiles-go", test_whose);
-        TEST("another-install's-images-stay", test_other_token);
-        TEST("contents-that-a-foreign-image-refers-to-stay", test_foreign_shields);
-        TEST("while-an-image-cannot-be-read-no-content-goes", test_unreadable);
-        TEST("images-of-an-unreadable-generation-stay", test_shielded);
-        TEST("empty-files-of-our-form-go", test_empty);
-        TEST("contents-of-another-form-stay", test_inexact);
-        TEST("collecting-garbage-writes-nothing-and-leaves-each-generation-its-image", test_garbage_only);
-        TEST("a-new-key's-image-inherits-the-boot-counter", test_new_key);
-        TEST("the-booted-image-stays-until-its-successor-was-booted", test_new_key_booted);
-        TEST("without-a-known-entry-all-images-of-the-booted-system-stay", test_booted_by_toplevel);
-        TEST("the-booted-image-is-not-rewritten", test_booted_is_not_rewritten);
-        TEST("a-reused-number-is-another-generation", test_reused_number);
-        TEST("of-two-files-for-one-entry-the-confirmed-one-stays", test_twins);
-        TEST("names-that-differ-in-case-are-one-file", test_case);
-        TEST("a-boot-loader-as-new-as-ours-is-kept", test_loader_kept);
-        TEST("an-older-damaged-or-unsigned-boot-loader-is-replaced", test_loader_replaced);
-        TEST("a-newer-boot-loader-is-replaced-only-when-asked", test_loader_newer);
-        TEST("another-system's-fallback-loader-is-left-alone", test_fallback_of_others);
-        TEST("loader.conf-is-written-only-if-it-differs", test_loader_conf);
-        TEST("tens-of-thousands-of-foreign-files-are-planned-around", test_many);
+        PLAN_TEST("writes-contents-images-loaders-configuration-in-this-order", test_fresh);
+        PLAN_TEST("is-empty-when-all-is-there", test_nothing_to_do);
+        PLAN_TEST("counts-whole-clusters", test_clusters);
+        PLAN_TEST("says-how-many-bytes-are-missing", test_full);
+        PLAN_TEST("removes-leftovers-first-and-counts-them-as-space", test_leftovers_count_as_space);
+        PLAN_TEST("a-new-entry-starts-with-its-tries", test_tries);
+        PLAN_TEST("an-entry-keeps-its-boot-counter", test_counter_kept);
+        PLAN_TEST("damaged-images-are-replaced-in-place", test_damaged);
+        PLAN_TEST("an-image-that-refers-to-something-else-is-replaced", test_wrong_references);
+        PLAN_TEST("an-image-not-signed-by-the-current-key-is-replaced", test_wrong_signer);
+        PLAN_TEST("a-folder-in-place-of-an-image-skips-it", test_folder_in_place);
+        PLAN_TEST("a-folder-in-place-of-the-default-image-is-an-error", test_folder_in_place_of_default);
+        PLAN_TEST("a-folder-in-place-of-a-content-skips-its-image", test_folder_in_place_of_content);
+        PLAN_TEST("a-folder-in-place-of-the-default's-kernel-is-an-error", test_folder_in_place_of_default_content);
+        PLAN_TEST("nothing-is-changed-if-nothing-bootable-would-remain", test_nothing_bootable);
+        PLAN_TEST("an-empty-volume-has-no-garbage", test_no_garbage_nowhere);
+        PLAN_TEST("shared-contents-stay-and-unshared-ones-go-after-their-image", test_garbage);
+        PLAN_TEST("only-images-of-our-form-and-of-our-key-or-profiles-go", test_whose);
+        PLAN_TEST("another-install's-images-stay", test_other_token);
+        PLAN_TEST("contents-that-a-foreign-image-refers-to-stay", test_foreign_shields);
+        PLAN_TEST("while-an-image-cannot-be-read-no-content-goes", test_unreadable);
+        PLAN_TEST("images-of-an-unreadable-generation-stay", test_shielded);
+        PLAN_TEST("empty-files-of-our-form-go", test_empty);
+        PLAN_TEST("contents-of-another-form-stay", test_inexact);
+        PLAN_TEST("collecting-garbage-writes-nothing-and-leaves-each-generation-its-image", test_garbage_only);
+        PLAN_TEST("a-new-key's-image-inherits-the-boot-counter", test_new_key);
+        PLAN_TEST("the-booted-image-stays-until-its-successor-was-booted", test_new_key_booted);
+        PLAN_TEST("without-a-known-entry-all-images-of-the-booted-system-stay", test_booted_by_toplevel);
+        PLAN_TEST("the-booted-image-is-not-rewritten", test_booted_is_not_rewritten);
+        PLAN_TEST("a-reused-number-is-another-generation", test_reused_number);
+        PLAN_TEST("of-two-files-for-one-entry-the-confirmed-one-stays", test_twins);
+        PLAN_TEST("names-that-differ-in-case-are-one-file", test_case);
+        PLAN_TEST("a-leftover-that-may-be-another-name-of-a-file-is-left-with-it", test_leftover_twins);
+        PLAN_TEST("tens-of-thousands-of-foreign-files-are-planned-around", test_many);
         return g_test_run();
 }
