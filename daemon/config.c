@@ -375,36 +375,36 @@ static int load_folder(int root, Settings *settings, StringList *warnings, Failu
         return 0;
 }
 
-static int load_system(const char *root, Settings *settings, StringList *warnings, Failure *failure) {
-        _cleanup_(close_fd) int root_fd = file_open(AT_FDCWD, root ? root : "/", O_PATH | O_DIRECTORY, 0);
-        _cleanup_(close_fd) int fd = -EBADF;
+static int load_system(int root, Settings *settings, StringList *warnings, Failure *failure) {
+        _cleanup_(close_fd) int fd = root_open(root, CONFIG_FILE, O_RDONLY);
         int r;
 
-        if (root_fd < 0)
-                return failure_set_errno(failure, root_fd, "Cannot open the root folder %s", root);
-        fd = root_open(root_fd, CONFIG_FILE, O_RDONLY);
         if (fd != -ENOENT) {
                 r = parse_file(settings, fd, CONFIG_FILE, warnings, failure);
                 if (r < 0)
                         return r;
         }
-        return load_folder(root_fd, settings, warnings, failure);
+        return load_folder(root, settings, warnings, failure);
+}
+
+static int load_alone(int root, const char *file, Settings *settings, StringList *warnings, Failure *failure) {
+        _cleanup_(close_fd) int fd =
+                file[0] == '/' ? root_open(root, file, O_RDONLY) : file_open(AT_FDCWD, file, O_RDONLY, 0);
+
+        return parse_file(settings, fd, file, warnings, failure);
 }
 
 int config_load(const char *root, const char *file, Settings *ret, StringList *warnings, Failure *failure) {
+        _cleanup_(close_fd) int root_fd = file_open(AT_FDCWD, root ? root : "/", O_PATH | O_DIRECTORY, 0);
         _cleanup_(config_done) Settings settings = {};
         int r;
 
+        if (root_fd < 0)
+                return failure_set_errno(failure, root_fd, "Cannot open the root folder %s", root);
         r = config_init(&settings);
-        if (r < 0)
-                return r;
-        if (file) {
-                _cleanup_(close_fd) int fd = file_open(AT_FDCWD, file, O_RDONLY, 0);
-
-                r = parse_file(&settings, fd, file, warnings, failure);
-        } else {
-                r = load_system(root, &settings, warnings, failure);
-        }
+        if (r >= 0)
+                r = file ? load_alone(root_fd, file, &settings, warnings, failure)
+                         : load_system(root_fd, &settings, warnings, failure);
         if (r < 0)
                 return r;
         *ret = TAKE_STRUCT(settings);

@@ -27,6 +27,6 @@ void config_done(Settings *settings);
 int config_parse(Settings *settings, Span text, const char *name, StringList *warnings, Failure *failure);
 
 /* The defaults, and over them FILE alone; or, if FILE is NULL, CONFIG_FILE and the files of its .d folder in the order
- * of their names, any of which may be missing, resolved beneath ROOT (NULL: "/"). FILE is a path of the caller's, not
- * beneath ROOT. The paths in *RET are as written. */
+ * of their names, any of which may be missing. Absolute paths, and symlinks on the way, are resolved beneath ROOT
+ * (NULL: "/"); a relative FILE is the caller's. The paths in *RET are as written. */
 int config_load(const char *root, const char *file, Settings *ret, StringList *warnings, Failure *failure);

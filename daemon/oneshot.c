@@ -43,7 +43,7 @@ static void print_verbs(void) {
                 printf("  %-22s %s\n", operation_at(i)->verb, operation_at(i)->help);
         printf("\nOptions of every verb:\n"
                "  --root=DIR             work on the tree below DIR; firmware variables stay untouched\n"
-               "  --config=FILE          another configuration than /etc/lanza/lanzad.conf\n"
+               "  --config=FILE          another configuration; an absolute path is below --root\n"
                "  --keys=DIR             another key store than the configured one; not below --root\n"
                "  --help                 this text; behind a verb, that verb's options\n\n"
                "Exit status: 0 done; 1 failed; 2 usage; 3 refused, with a reason that can be mended; 5 done in part;\n"

@@ -220,7 +220,6 @@ static Settings load_good(const char *root, const char *file) {
 static void test_files(void) {
         _cleanup_(test_folder_cleanup) char *root = test_folder_make();
         g_autofree char *link = test_path(root, "etc/lanza/lanzad.conf.d/30-link.conf");
-        g_autofree char *other = test_path(root, "elsewhere.conf");
 
         {
                 _cleanup_(config_done) Settings nothing = load_good(root, NULL);
@@ -245,7 +244,7 @@ static void test_files(void) {
         }
         test_write(root, "elsewhere.conf", "[Boot]\nTries=9\n", -1, 0644);
         {
-                _cleanup_(config_done) Settings alone = load_good(root, other);
+                _cleanup_(config_done) Settings alone = load_good(root, "/elsewhere.conf");
 
                 g_assert_cmpuint(alone.tries, ==, 9);
                 g_assert_cmpuint(alone.limit, ==, 0);
@@ -264,9 +263,10 @@ static void assert_load_fails(const char *root, const char *file, const char *me
 
 static void test_bad_files(void) {
         _cleanup_(test_folder_cleanup) char *root = test_folder_make();
-        g_autofree char *large = g_strnfill(CONFIG_SIZE_MAX + 1, '\n'), *missing = test_path(root, "missing");
+        g_autofree char *large = g_strnfill(CONFIG_SIZE_MAX + 1, '\n');
 
-        assert_load_fails(root, missing, "No such file");
+        assert_load_fails(root, "/missing", "No such file");
+        assert_load_fails(root, "missing", "No such file");
         test_write(root, "etc/lanza/lanzad.conf.d/10-bad.conf", "[Boot]\nLimit=x\n", -1, 0644);
         assert_load_fails(root, NULL, "/etc/lanza/lanzad.conf.d/10-bad.conf:2: Limit=x");
         test_write(root, "etc/lanza/lanzad.conf", large, -1, 0644);
