@@ -113,8 +113,8 @@ int boot_check_plan(const Context *context, WantedSystem *system, const Plan *pl
         r = judge_plan(system, plan, &lists, failure);
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
                 failure_set_hint(failure,
-                                 "The firmware does not trust this key store: restore the one whose keys are "
-                                 "enrolled, or put the firmware into Setup Mode and run 'enroll-keys'. Nothing "
+                                 "The firmware does not trust what this key store signs: restore the one whose keys "
+                                 "are enrolled, or put the firmware into Setup Mode and run 'enroll-keys'. Nothing "
                                  "was changed.");
         return r;
 }
@@ -263,7 +263,7 @@ int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList 
                 r = judge_loaders(&volume, &lists, failure);
         if (r >= 0)
                 r = judge_entries(context, &volume, &lists, warnings, failure);
-        if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
+        if (r == condition_errno(CONDITION_WOULD_NOT_BOOT) && failure && !failure->hint)
                 failure_set_hint(failure,
                                  "Run 'sync', which signs what is ours; what is not ours has to be signed by a "
                                  "key that is enrolled, or to leave the boot order. Nothing was changed.");

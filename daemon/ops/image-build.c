@@ -36,8 +36,8 @@ static int read_binary(const Context *context, const char *path, const char *wha
 
         r = fd < 0 ? fd : file_read_fd(fd, BINARY_MAX_BYTES, &content);
         if (r < 0)
-                return failure_set(failure, CONDITION_BAD_IMAGE, "Cannot read %s %s%s: %s", what, context->root, path,
-                                   strerror(-r));
+                return failure_set(failure, CONDITION_BAD_IMAGE, "%s %s%s cannot be read: %s", what, context->root,
+                                   path, strerror(-r));
         r = pe_image_parse(buffer_span(&content), &image);
         if (r < 0)
                 return failure_set(failure, CONDITION_BAD_IMAGE, "%s %s%s is no PE image, or a damaged one", what,

@@ -94,12 +94,14 @@ static int open_cache(Run *run, bool dry_run) {
 }
 
 /* A link to a toplevel, such as a specialisation's in its parent's folder, is as good as its own path. */
-static int resolve_toplevel(const Context *context, const char *path, char **ret) {
+static int resolve_toplevel(const Context *context, const char *path, char **ret, Failure *failure) {
         int r;
 
         *ret = NULL;
         if (!path)
                 return 0;
+        if (path[0] != '/')
+                return failure_set(failure, CONDITION_FOREIGN_TOPLEVEL, "'%s' is no absolute path of a toplevel", path);
         r = toplevel_resolve(context->root_fd, path, ret);
         if (r >= 0 || r == -ENOMEM)
                 return r;
@@ -124,7 +126,7 @@ static int work_out_wanted(Run *run, const SyncParameters *asked, bool garbage_o
         if (r < 0)
                 return r;
         choice.booted_toplevel = booted;
-        r = resolve_toplevel(context, asked->toplevel, &asked_for);
+        r = resolve_toplevel(context, asked->toplevel, &asked_for, failure);
         if (r < 0)
                 return r;
         choice.default_toplevel = asked_for;
