@@ -8,7 +8,7 @@ STUB_PURE_SOURCES := $(addprefix stubs/,boot-image.c command-line.c device-path.
 	sha256.c sha256-x86.c text.c)
 
 # What only runs on firmware.
-STUB_SOURCES := $(STUB_PURE_SOURCES) $(addprefix stubs/,console.c content.c efi.c initrd.c kernel.c lanzastub.c \
+STUB_SOURCES := $(STUB_PURE_SOURCES) $(addprefix stubs/,console.c content.c efi.c initrd.c kernel.c kernel-call.c lanzastub.c \
 	load-options.c loader-interface.c memory.c pages.c sbat.c secure-boot.c stack-protector.c volume.c)
 
 # A stub for another CPU architecture is one more word here and one more pair of lines.

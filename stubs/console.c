@@ -39,17 +39,23 @@ static void wait_for_key_or_timeout(void) {
         BS->CloseEvent(timer);
 }
 
-void console_explain(const Text *sentence) {
+/* Takes in all keys that were pressed; whether "m" was among them. */
+static bool read_keys(void) {
         EFI_INPUT_KEY key;
+        bool menu = false;
 
+        while (ST->ConIn && !EFI_ERROR(ST->ConIn->ReadKeyStroke(ST->ConIn, &key)))
+                menu = menu || key.UnicodeChar == 'm' || key.UnicodeChar == 'M';
+        return menu;
+}
+
+bool console_explain(const Text *sentence) {
         print(u"\r\n");
         console_note("%w", sentence->data);
+        console_note("Press m for the menu, to choose another entry.");
         console_note("Back to the boot loader in %u seconds, or at a key press.", (uint64_t)SECONDS);
 
-        /* The key that chose this entry may still be waiting to be read. */
-        while (ST->ConIn && !EFI_ERROR(ST->ConIn->ReadKeyStroke(ST->ConIn, &key)))
-                ;
+        read_keys(); /* the one that chose this entry may still be waiting */
         wait_for_key_or_timeout();
-        while (ST->ConIn && !EFI_ERROR(ST->ConIn->ReadKeyStroke(ST->ConIn, &key)))
-                ;
+        return read_keys();
 }

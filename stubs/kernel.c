@@ -3,6 +3,7 @@
 
 #include "stubs/device-path.h"
 #include "stubs/esp-path.h"
+#include "stubs/kernel-call.h"
 #include "stubs/kernel-image.h"
 #include "stubs/pages.h"
 
@@ -11,8 +12,6 @@ enum { MACHINE = PE_MACHINE_X64 };
 #elif defined(__aarch64__)
 enum { MACHINE = PE_MACHINE_AARCH64 };
 #endif
-
-typedef EFI_STATUS(EFIAPI *EntryPoint)(EFI_HANDLE image, EFI_SYSTEM_TABLE *system_table);
 
 static EFI_STATUS refuse(const KernelStart *start, const char *wrong, Text *why) {
         return fail(why, EFI_LOAD_ERROR, "The kernel %b %s. " BOOT_ANOTHER, start->path, wrong);
@@ -58,8 +57,8 @@ EFI_STATUS kernel_start_trusted(const KernelStart *start, Text *why) {
         start->loaded_image->ImageBase = memory.data;
         start->loaded_image->ImageSize = memory.size;
         set_load_options(start->loaded_image, start->command_line);
-        EntryPoint entry = (EntryPoint)(uintptr_t)(memory.data + kernel.pe.entry_point);
-        status = entry(start->image, ST);
+        EFI_IMAGE_ENTRY_POINT entry = (EFI_IMAGE_ENTRY_POINT)(uintptr_t)(memory.data + kernel.pe.entry_point);
+        status = kernel_call(entry, start->image);
 
         *start->loaded_image = before;
         return came_back(start, status, why);
@@ -139,5 +138,7 @@ EFI_STATUS kernel_start_by_firmware(const KernelStart *start, Text *why) {
         if (EFI_ERROR(status))
                 return came_back(start, status, why);
         set_load_options(loaded_image, start->command_line);
-        return came_back(start, BS->StartImage(image, NULL, NULL), why);
+        status = BS->StartImage(image, NULL, NULL);
+        image = NULL; /* firmware unloads an application that comes back: the handle is gone */
+        return came_back(start, status, why);
 }

@@ -95,8 +95,9 @@ WITHOUT_STACK_PROTECTOR EFI_STATUS EFIAPI efi_main(EFI_HANDLE handle, EFI_SYSTEM
         BS = system_table->BootServices;
         RT = system_table->RuntimeServices;
 
-        /* It comes back only if something failed; all that it held is freed by then. */
+        /* It comes back only if something failed; all that it held is freed by then. A boot loader whose entry fails
+         * gives up too, so that a machine that nobody watches boots something else; with one that ends well,
+         * systemd-boot and firmware show their menus. */
         EFI_STATUS status = boot(handle, &why);
-        console_explain(&why);
-        return status;
+        return console_explain(&why) ? EFI_SUCCESS : status;
 }

@@ -4,12 +4,21 @@
 PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux xz-utils
 
 # What the machine gets of lanzad is what `make install` installs.
-FIRMWARE_INPUTS := $(B)/vm/installed $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
+FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
 
 $(B)/vm/installed: $(B)/lanzad $(B)/stubs/lanzastubx64.efi units/lanzad.conf
 	@rm -rf $(B)/vm/root
 	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(B)/vm/root) prefix=/usr sysconfdir=/etc
 	@touch $@
+
+# Built as the stub is; its version in the header says that it knows how to ask for an initrd.
+$(B)/vm/kernel.obj: tests/stubs/kernel.c stubs/build.mk tests/vm/build.mk
+	@mkdir -p $(@D)
+	@echo "  CC x64 $<"
+	@$(CLANG) -target $(STUB_TARGET_x64) $(STUB_CFLAGS) -fno-stack-protector -Wno-frame-larger-than $(STUB_FLAGS_x64) -c $< -o $@
+$(B)/vm/kernel.efi: $(B)/vm/kernel.obj $(B)/stubs/x64/memory.obj
+	@echo "  LD $@"
+	@lld-link $(STUB_LDFLAGS) -version:1.0 -out:$@ $^
 
 .PHONY: demo
 demo: deps ## Watch a machine become one that runs only what it signed (in QEMU; installs what is missing)
