@@ -69,7 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (temporary_name_valid(name))
                 assert(strlen(name) == TEMPORARY_NAME_SIZE - 1);
         plain = entry_name(name);
-        assert(plain && entry_name_equal(name, plain) && fat_name_equal(name, name));
+        assert(plain && strlen(plain) + entry_name_counter(name).size == strlen(name));
+        assert(entry_name_equal(name, name) && fat_name_equal(name, name));
         free(plain);
         free(name);
         return 0;
