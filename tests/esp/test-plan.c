@@ -384,6 +384,20 @@ static void test_reused_number(Planning *planning, gconstpointer unused) {
                     NULL);
 }
 
+static void test_same_toplevel(Planning *planning, gconstpointer unused) {
+        FakeGeneration again = three;
+
+        /* The same toplevel as a new generation: it starts with its own tries. */
+        again.number = 4;
+        again.key = "key of another name";
+        again.tries = 3;
+        want_generation(&planning->wanted, &again);
+        want_generation(&planning->wanted, &three);
+        volume_put_contents(&planning->volume, &three);
+        volume_put_image(&planning->volume, &three, "current", "+0-3");
+        assert_plan(planning, "write-image", image_path(&again, "+3"), NULL);
+}
+
 static void test_twins(Planning *planning, gconstpointer unused) {
         want_generation(&planning->wanted, &three);
         volume_put_contents(&planning->volume, &three);
@@ -485,6 +499,7 @@ int main(int argc, char **argv) {
         PLAN_TEST("without-a-known-entry-all-images-of-the-booted-system-stay", test_booted_by_toplevel);
         PLAN_TEST("the-booted-image-is-not-rewritten", test_booted_is_not_rewritten);
         PLAN_TEST("a-reused-number-is-another-generation", test_reused_number);
+        PLAN_TEST("the-same-toplevel-as-another-generation-counts-anew", test_same_toplevel);
         PLAN_TEST("of-two-files-for-one-entry-the-confirmed-one-stays", test_twins);
         PLAN_TEST("names-that-differ-in-case-are-one-file", test_case);
         PLAN_TEST("a-leftover-that-may-be-another-name-of-a-file-is-left-with-it", test_leftover_twins);
