@@ -81,12 +81,6 @@ def show_problems(status):
         show("", "no problems")
 
 
-def entry_of(machine, prefix):
-    """The name of the boot image on the ESP that begins with PREFIX."""
-    names = machine.run("cd /boot/EFI/Linux && ls").text.split()
-    return next(name for name in names if name.startswith(prefix))
-
-
 def begin(machine):
     headline(1, "A machine that trusts everybody")
     say("A virtual machine is switched on: new disks, and firmware without any Secure Boot keys (\"Setup Mode\"). It has "
@@ -158,9 +152,8 @@ def tamper(machine):
     headline(6, "Somebody tampers with it")
     say("Somebody with access to the disk changes one bit of generation 3's initrd. At the next start the stub notices. "
         "Back in the boot loader an older entry is taken, which is whole: generation 1.")
-    entry = entry_of(machine, "nixos-generation-1-")
-    machine.run("bootctl set-default " + entry + "; bootctl set-oneshot " + entry_of(machine, "nixos-generation-3-"))
-    image = "/boot/EFI/Linux/" + entry_of(machine, "nixos-generation-3-")
+    machine.run(f"bootctl set-default {machine.entry(1)}; bootctl set-oneshot {machine.entry(3)}")
+    image = "/boot/EFI/Linux/" + machine.entry(3)
     initrd = machine.run(f"grep -aoE 'initrd-[0-9.]+-[a-z2-7]{{52}}.efi' {image} | head -n 1").text.strip()
     machine.shut_down()
     content = bytearray(machine.esp_read("/EFI/nixos/" + initrd))

@@ -8,6 +8,7 @@
 """
 import json
 import os
+import re
 import stat
 
 import archive
@@ -82,6 +83,23 @@ class NixosMachine(Machine):
         self.said = result.error_text
         return json.loads(result.text) if result.text.strip() else None
 
+    def refused(self, *arguments):
+        """Runs lanzad --oneshot inside, which must refuse. Returns the name of the reason and the message."""
+        result = self.run("lanzad --oneshot " + " ".join(arguments), check=False)
+        if result.status == 0:
+            raise MachineError(self.describe(f"lanzad {' '.join(arguments)} did what it should refuse:\n{result.text}"))
+        error = json.loads(result.text)["error"]
+        return error["name"].rpartition(".")[2], error["message"]
+
+    def entry(self, number, specialisation=None):
+        """The file name of the boot image of generation NUMBER on the mounted ESP."""
+        middle = f"-specialisation-{specialisation}" if specialisation else ""
+        pattern = re.compile(f"nixos-generation-{number}{re.escape(middle)}-[a-z2-7]{{52}}\\.efi")
+        found = [name for name in self.run("ls /boot/EFI/Linux").text.split() if pattern.fullmatch(name)]
+        if len(found) != 1:
+            raise MachineError(self.describe(f"generation {number} has {len(found)} boot images"))
+        return found[0]
+
     def secure_boot(self):
         """(SetupMode, SecureBoot) as the running system sees them."""
         values = self.run("cd /sys/firmware/efi/efivars; for name in SetupMode SecureBoot; do "
@@ -98,6 +116,9 @@ class NixosMachine(Machine):
         return {line[66:].lstrip("."): line[:64] for line in lines}
 
     def sectors_written(self):
-        """The write counter of the ESP's block device, after everything pending was written."""
-        return int(self.run("sync -f /boot; disk=$(findmnt -no SOURCE /boot); cut -d' ' -f 1- /sys/class/block/${disk##*/}/stat"
-                            ).text.split()[6])
+        """The write counter of the disk that the ESP is on, after all that was pending was written.
+        Documentation/block/stat.rst: the seventh field."""
+        return int(self.run(f"sync -f /boot; sync; cat /sys/class/block/{self.esp_disk()}/stat").text.split()[6])
+
+    def esp_disk(self):
+        return self.run("for disk in /sys/block/vd*; do [ $(<$disk/serial) != esp ] || echo ${disk##*/}; done").text.strip()
