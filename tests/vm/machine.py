@@ -106,7 +106,7 @@ class Machine:
         self.root = self.path("root.ext4")
         self.esp = self.path("esp.img")
         shutil.copyfile(images.firmware_variables, self.variables)
-        subprocess.run(["cp", "--sparse=always", "--reflink=auto", images.root, self.root], check=True)
+        self.copy(images.root, self.root)
         self.make_esp()
 
     def path(self, name):
@@ -123,6 +123,10 @@ class Machine:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # Disks, while the machine is off
+
+    def copy(self, source, target):
+        """Copies a disk; its holes stay holes."""
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", source, target], check=True)
 
     def make_esp(self):
         """A disk with one vfat partition of the type that firmware boots from."""
@@ -236,9 +240,9 @@ class Machine:
 
     # Console
 
-    def wait_console(self, text, seconds=BOOT_SECONDS):
-        """Waits until TEXT has been on the console since the machine was switched on."""
-        if not self.console.wait(lambda shown: text in shown, seconds):
+    def wait_console(self, text, seconds=BOOT_SECONDS, times=1):
+        """Waits until TEXT has been on the console, that many TIMES since the machine was switched on."""
+        if not self.console.wait(lambda shown: shown.count(text) >= times, seconds):
             raise MachineError(self.describe(f"no '{text}' on the console within {seconds} seconds"))
 
     def press(self, keys):
