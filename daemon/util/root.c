@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 #include <unistd.h>
 
 #include "daemon/util/file.h"
+
+/* Of folders that are made on the way to another: a system where only root may enter /var does not work. */
+enum { PARENT_MODE = 0755 };
 
 int root_open(int root, const char *path, int flags) {
         /* openat2(2) takes none of the other flags together with O_PATH. */
@@ -93,15 +97,28 @@ int root_path_of(int root, int fd, char **ret) {
         return 0;
 }
 
+/* Makes the folder NAME in PARENT, durably, with MODE whatever the umask. That it is there already is fine. */
+static int make_folder(int parent, const char *name, mode_t mode) {
+        _cleanup_(close_fd) int folder = -EBADF;
+
+        if (mkdirat(parent, name, mode) < 0)
+                return errno == EEXIST ? 0 : -errno;
+        folder = file_open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        if (folder < 0)
+                return folder;
+        if (fchmod(folder, mode) < 0)
+                return -errno;
+        return folder_fsync(parent, ".");
+}
+
 /* Opens the folder PATH, or makes it in PARENT, the folder above it, as NAME. */
 static int open_or_make(int root, const char *path, int parent, const char *name, mode_t mode) {
-        int fd = root_open(root, path, O_PATH | O_DIRECTORY);
+        int fd = root_open(root, path, O_PATH | O_DIRECTORY), r;
 
         if (fd != -ENOENT)
                 return fd;
-        if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
-                return -errno;
-        return root_open(root, path, O_PATH | O_DIRECTORY);
+        r = make_folder(parent, name, mode);
+        return r < 0 ? r : root_open(root, path, O_PATH | O_DIRECTORY);
 }
 
 int root_make_folder(int root, const char *path, mode_t mode) {
@@ -116,10 +133,13 @@ int root_make_folder(int root, const char *path, mode_t mode) {
 
         for (char *name = partial + strspn(partial, "/"); *name; name += strspn(name, "/")) {
                 char *end = name + strcspn(name, "/"), separator = *end;
+                bool is_last = end[strspn(end, "/")] == 0;
                 int next;
 
                 *end = 0;
-                next = strcmp(name, "..") == 0 ? -EINVAL : open_or_make(root, partial, folder, name, mode);
+                next = strcmp(name, "..") == 0
+                               ? -EINVAL
+                               : open_or_make(root, partial, folder, name, is_last ? mode : PARENT_MODE);
                 if (next < 0)
                         return next;
                 close(folder);

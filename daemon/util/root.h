@@ -15,6 +15,7 @@ int root_open(int root, const char *path, int flags);
  * Returns -EXDEV if FD is not (or no longer) inside ROOT or its file was removed, -ENOSYS if /proc is not mounted. */
 int root_path_of(int root, int fd, char **ret);
 
-/* Opens the folder PATH (absolute) inside ROOT; makes what is missing of it, each new folder with MODE. Returns a
- * descriptor, -ENOTDIR if something else stands there, or another negative errno. */
+/* Opens the folder PATH (absolute) inside ROOT; makes what is missing of it, durably: the last folder with MODE, those
+ * above it with 0755, whatever the umask. Returns a descriptor, -ENOTDIR if something else stands there, or another
+ * negative errno. */
 int root_make_folder(int root, const char *path, mode_t mode);

@@ -114,6 +114,27 @@ static void test_make(Fixture *fixture, gconstpointer data) {
         g_assert_cmpuint(b.st_mode & 07777, ==, 0700);
 }
 
+static unsigned mode_of(const Fixture *fixture, const char *path) {
+        struct stat st;
+
+        g_assert_cmpint(fstatat(fixture->root, path, &st, 0), ==, 0);
+        return st.st_mode & 07777;
+}
+
+static void test_make_private(Fixture *fixture, gconstpointer data) {
+        mode_t umask_before = umask(077);
+        _cleanup_(close_fd) int private = root_make_folder(fixture->root, "/var/lib/private", 0700);
+        _cleanup_(close_fd) int public = root_make_folder(fixture->root, "/srv/public/", 0755);
+
+        umask(umask_before);
+        g_assert_cmpint(private, >=, 0);
+        g_assert_cmpint(public, >=, 0);
+        g_assert_cmpuint(mode_of(fixture, "var"), ==, 0755);
+        g_assert_cmpuint(mode_of(fixture, "var/lib"), ==, 0755);
+        g_assert_cmpuint(mode_of(fixture, "var/lib/private"), ==, 0700);
+        g_assert_cmpuint(mode_of(fixture, "srv/public"), ==, 0755);
+}
+
 static void test_make_by_link(Fixture *fixture, gconstpointer data) {
         _cleanup_(close_fd) int fd = -EBADF;
         g_autofree char *escaped = g_build_filename(fixture->outside, "away", NULL);
@@ -145,6 +166,7 @@ int main(int argc, char **argv) {
         TEST("a-loop-of-links-is-an-error", test_loop);
         TEST("a-fifo-does-not-hang", test_fifo);
         TEST("makes-missing-folders-once", test_make);
+        TEST("only-the-last-folder-that-is-made-has-the-mode-asked-for", test_make_private);
         TEST("makes-folders-inside-where-links-lead-away", test_make_by_link);
         TEST("refuses-to-make-a-folder-where-a-file-stands", test_make_refuses);
         return g_test_run();
