@@ -12,7 +12,10 @@ typedef enum KeyFile {
 } KeyFile;
 
 struct KeyStore {
-        int fd; /* -EBADF: there is no folder */
+        int fd;             /* -EBADF: there is no folder */
+        bool in_tree;       /* the paths below begin with that of a tree, and are resolved inside it */
+        size_t tree_length; /* of its path */
+        int tree_fd;        /* borrowed */
         char *folder;
         char *files[KEY_ROLE_COUNT][KEY_FILE_COUNT]; /* NULL: the store's own */
 };

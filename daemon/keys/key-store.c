@@ -20,6 +20,7 @@
 #include "daemon/keys/key-store-private.h"
 #include "daemon/util/buffer.h"
 #include "daemon/util/file.h"
+#include "daemon/util/root.h"
 
 enum { PEM_SIZE_MAX = 64 * 1024 };
 
@@ -49,6 +50,9 @@ static char *file_path(const KeyStore *store, KeyRole role, KeyFile file) {
 }
 
 static int copy_location(KeyStore *store, const KeyStoreLocation *location) {
+        store->in_tree = location->tree != NULL;
+        store->tree_length = location->tree ? strlen(location->tree) : 0;
+        store->tree_fd = location->tree_fd;
         store->folder = strdup(location->folder);
         if (!store->folder)
                 return -ENOMEM;
@@ -104,8 +108,14 @@ static int check_folder(const KeyStore *store, const char *name, Failure *failur
         return check_access(fd, path, 022, 0700, failure);
 }
 
+/* Opens a PATH of the configuration. */
+static int open_path(const KeyStore *store, const char *path, int flags) {
+        return store->in_tree ? root_open(store->tree_fd, path + store->tree_length, flags)
+                              : file_open(AT_FDCWD, path, flags, 0);
+}
+
 static int open_folder(KeyStore *store, Failure *failure) {
-        _cleanup_(close_fd) int fd = file_open(AT_FDCWD, store->folder, O_RDONLY | O_DIRECTORY, 0);
+        _cleanup_(close_fd) int fd = open_path(store, store->folder, O_RDONLY | O_DIRECTORY);
         int r;
 
         if (fd == -ENOENT)
@@ -156,6 +166,7 @@ int key_store_fd(const KeyStore *store) {
 static int make_folders(const char *path, mode_t mode) {
         _cleanup_(free_pointer) char *parent = strdup(path);
         char *slash = parent ? strrchr(parent, '/') : NULL;
+        _cleanup_(close_fd) int fd = -EBADF;
         int r;
 
         if (!parent)
@@ -173,7 +184,22 @@ static int make_folders(const char *path, mode_t mode) {
                 if (mkdir(path, mode) < 0)
                         return -errno;
         }
+        /* The mode that was asked for, whatever the umask. */
+        fd = file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        if (fd < 0)
+                return fd;
+        if (fchmod(fd, mode) < 0)
+                return -errno;
         return folder_fsync(AT_FDCWD, slash ? parent : ".");
+}
+
+static int make_store_folder(const KeyStore *store) {
+        _cleanup_(close_fd) int fd = -EBADF;
+
+        if (!store->in_tree)
+                return make_folders(store->folder, 0700);
+        fd = root_make_folder(store->tree_fd, store->folder + store->tree_length, 0700);
+        return fd < 0 ? fd : 0;
 }
 
 int key_store_make_folder(KeyStore *store, Failure *failure) {
@@ -181,7 +207,7 @@ int key_store_make_folder(KeyStore *store, Failure *failure) {
 
         if (store->fd >= 0)
                 return 0;
-        r = make_folders(store->folder, 0700);
+        r = make_store_folder(store);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot make the key store %s", store->folder);
         r = open_folder(store, failure);
@@ -217,7 +243,7 @@ static int open_key_file(const KeyStore *store, KeyRole role, KeyFile file, int 
         char name[KEY_FILE_NAME_SIZE];
 
         if (store->files[role][file])
-                return file_open(AT_FDCWD, store->files[role][file], flags, 0);
+                return open_path(store, store->files[role][file], flags);
         if (store->fd < 0)
                 return -ENOENT;
         key_file_name(role, file, name);

@@ -32,9 +32,12 @@ typedef enum KeyRole {
 /* "PK", "KEK", "db": the variable's name, too. */
 const char *key_role_name(KeyRole role);
 
-/* Where everything is: absolute paths of the trusted configuration, --root already in front. A file that is NULL or ""
- * is the store's own, each by itself. */
+/* Where everything is: paths of the trusted configuration. A file that is NULL or "" is the store's own, each by
+ * itself. With a TREE all of them begin with its path, and are resolved inside it (util/root.h): no link leads to the
+ * keys of another system. */
 typedef struct KeyStoreLocation {
+        const char *tree;   /* "" for "/"; NULL: paths are the running system's, relative ones too */
+        int tree_fd;        /* its root folder; borrowed, must outlive the store. Only with TREE */
         const char *folder; /* /var/lib/lanzad */
         const char *key_files[KEY_ROLE_COUNT];
         const char *certificate_files[KEY_ROLE_COUNT];

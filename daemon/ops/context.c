@@ -58,6 +58,10 @@ static int open_keys(Context *context, const char *key_folder, Failure *failure)
                 }
         if (r >= 0) {
                 location.folder = folder;
+                if (!key_folder) {
+                        location.tree = context->root;
+                        location.tree_fd = context->root_fd;
+                }
                 for (size_t i = 0; i < KEY_ROLE_COUNT; i++) {
                         location.key_files[i] = paths[i];
                         location.certificate_files[i] = paths[KEY_ROLE_COUNT + i];

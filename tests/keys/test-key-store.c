@@ -279,6 +279,34 @@ static void test_configured_files(void) {
         g_assert_cmpint(key_store_signer(store, KEY_ROLE_PK, &other, NULL), ==, 0);
 }
 
+/* A tree whose links mean its own files, although the running system has files of these names too. */
+static void test_tree(void) {
+        _cleanup_(test_folder_cleanup) char *tree = test_folder_make(), *outside = make_bundle();
+        g_autofree char *folder = test_path(tree, "var/lib/lanzad"), *persistent = test_path(tree, outside);
+        g_autofree char *key = test_path(tree, "db.key"), *key_outside = test_path(outside, KEY);
+        g_autoptr(GBytes) foreign = test_pki("db-4096.key"), foreign_certificate = test_pki("db-4096.pem");
+        _cleanup_(close_fd) int root = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        KeyStoreLocation location = {.tree = tree, .tree_fd = root, .folder = folder, .key_files[KEY_ROLE_DB] = key};
+        _cleanup_(key_store_freep) KeyStore *store = NULL, *moved = NULL;
+        _cleanup_(failure_done) Failure failure = {};
+        _cleanup_(signer_freep) Signer *signer = NULL;
+
+        test_make_folder(tree, "var/lib", 0755);
+        g_assert_cmpint(symlink(outside, folder), ==, 0);
+        g_assert_cmpint(symlink(key_outside, key), ==, 0);
+        g_assert_cmpint(key_store_open(&location, &store, &failure), ==, 0);
+        g_assert_cmpint(key_store_fd(store), ==, -EBADF);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, NULL), <, 0);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_PK, &signer, NULL), <, 0);
+
+        test_make_folder(tree, outside, 0700);
+        test_write_bytes(persistent, KEY, foreign, 0600);
+        test_write_bytes(persistent, CERTIFICATE, foreign_certificate, 0600);
+        g_assert_cmpint(key_store_open(&location, &moved, NULL), ==, 0);
+        g_assert_cmpint(key_store_signer(moved, KEY_ROLE_DB, &signer, NULL), ==, 0);
+        g_assert_cmpstr(certificate_common_name(signer_certificate(signer)), ==, "Test db 4096");
+}
+
 static void test_expired(void) {
         _cleanup_(test_folder_cleanup) char *folder = make_bundle();
         g_autoptr(GBytes) key = test_pki("db-expired.key"), certificate = test_pki("db-expired.pem");
@@ -547,6 +575,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/keys/store/refuses/a-key-of-another-user", test_foreign_owner);
         g_test_add_func("/keys/store/refuses/what-is-no-file-of-the-store", test_special_files);
         g_test_add_func("/keys/store/takes-each-configured-file-by-itself", test_configured_files);
+        g_test_add_func("/keys/store/links-of-a-tree-lead-to-its-own-files", test_tree);
         g_test_add_func("/keys/store/warns-of-expired-certificates-and-uses-them", test_expired);
         g_test_add_func("/keys/store/reads-the-owner-in-any-usual-form", test_owner);
         g_test_add_func("/keys/store/makes-keys-that-openssl-reads-as-promised", test_real_keys);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib.h>
+#include <sys/stat.h>
 
 #include "daemon/crypto/certificate.h"
 #include "daemon/util/span.h"
@@ -50,6 +51,20 @@ static void test_second_time(void) {
         outcome_assert_hint(outcome, "never overwrites");
         after = machine_snapshot(machine, "var");
         g_assert_cmpstr(before, ==, after);
+}
+
+static void test_other_users(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new(/* has_firmware= */ false);
+        mode_t umask_before = umask(077);
+        _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, 0, "create-keys", NULL);
+        g_autofree char *lib = test_path(machine->root, "var/lib"), *store = test_path(lib, "lanzad");
+        struct stat st;
+
+        umask(umask_before);
+        g_assert_cmpint(stat(lib, &st), ==, 0);
+        g_assert_cmpuint(st.st_mode & 0777, ==, 0755);
+        g_assert_cmpint(stat(store, &st), ==, 0);
+        g_assert_cmpuint(st.st_mode & 0777, ==, 0700);
 }
 
 static void test_missing_role(void) {
@@ -122,6 +137,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/ops/create-keys/makes-three-pairs-named-after-the-machine", test_makes);
         g_test_add_func("/ops/create-keys/refuses-where-all-keys-exist-and-touches-none", test_second_time);
+        g_test_add_func("/ops/create-keys/a-new-var-is-open-to-others-and-the-store-is-not", test_other_users);
         g_test_add_func("/ops/create-keys/makes-only-the-role-that-is-missing", test_missing_role);
         g_test_add_func("/ops/create-keys/dry-run-writes-nothing", test_dry_run);
         g_test_add_func("/ops/create-keys/4096-bits-are-for-db-alone", test_bits);
