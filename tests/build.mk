@@ -4,10 +4,10 @@
 PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-14-dev clang-format shellcheck perl python3 python3-pefile gcovr openssl \
 	git sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools
 
-include tests/vm/build.mk
-
 # Which variant the unit tests are built in: san, or cov for coverage.
 V ?= san
+
+include tests/vm/build.mk
 
 TEST_FOLDERS := $(FOLDERS) daemon
 USES_daemon := $(FOLDERS)

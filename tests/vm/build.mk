@@ -22,5 +22,5 @@ $(B)/vm/kernel.efi: $(B)/vm/kernel.obj $(B)/stubs/x64/memory.obj
 
 .PHONY: demo
 demo: deps ## Watch a machine become one that runs only what it signed (in QEMU; installs what is missing)
-	@$(MAKE) --no-print-directory $(FIRMWARE_INPUTS)
+	@$(MAKE) --no-print-directory -j2 $(B)/vm/installed
 	@tests/vm/demo.py
