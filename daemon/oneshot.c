@@ -2,7 +2,6 @@
 #include "daemon/oneshot.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +10,9 @@
 #include "daemon/ops/context.h"
 #include "daemon/ops/operation.h"
 #include "daemon/record-json.h"
+#include "daemon/util/file.h"
 
-enum { EXIT_USAGE = 2, OPTIONS_MAX = 32 };
-
-/* Options that every verb has, by their place in the table; a verb's own parameters follow behind them. */
-enum { OPTION_ROOT, OPTION_CONFIG, OPTION_KEYS, OPTION_HELP, OPTION_PARAMETERS };
+enum { EXIT_USAGE = 2 };
 
 typedef struct Invocation {
         const Operation *operation;
@@ -35,6 +32,18 @@ static void invocation_done(Invocation *invocation) {
 static int usage_error(const char *what, const char *about) {
         fprintf(stderr, "lanzad: %s: %s\nTry 'lanzad --oneshot --help'.\n", about, what);
         return EXIT_USAGE;
+}
+
+static bool is_positional(const Operation *operation, const Field *field) {
+        return operation->positional && strcmp(field->name, operation->positional) == 0;
+}
+
+static void print_common(void) {
+        printf("\nOptions of every verb:\n"
+               "  --root=DIR             work on the tree below DIR; firmware variables stay untouched\n"
+               "  --config=FILE          another configuration than /etc/lanza/lanzad.conf\n"
+               "  --keys=DIR             another key store than the configured one; not below --root\n"
+               "  --help                 this text; behind a verb, that verb's options\n");
 }
 
 static void print_verbs(void) {
@@ -57,12 +66,13 @@ static void print_parameters(const Operation *operation) {
                 const Field *field = &operation->parameters->fields[i];
                 char option[64];
 
-                if (operation->positional && strcmp(field->name, operation->positional) == 0)
+                if (is_positional(operation, field))
                         continue;
                 snprintf(option, sizeof(option), "--%s%s%s", field->name, field->argument ? "=" : "",
                          field->argument ? field->argument : "");
-                printf("  %-22s %s\n", option, field->help);
+                printf("  %-22s%s %s\n", option, strlen(option) > 22 ? "\n                        " : "", field->help);
         }
+        print_common();
 }
 
 static int parse_unsigned(const char *text, uint64_t *ret) {
@@ -98,78 +108,105 @@ static int set_parameter(const Field *field, void *parameters, const char *text)
         }
 }
 
-/* The table for getopt_long(3), made from the operation's parameters. */
-static int fill_options(const Record *parameters, struct option options[static OPTIONS_MAX + 1]) {
-        static const struct option common[OPTION_PARAMETERS] = {
-                [OPTION_ROOT] = {"root", required_argument, NULL, 0},
-                [OPTION_CONFIG] = {"config", required_argument, NULL, 0},
-                [OPTION_KEYS] = {"keys", required_argument, NULL, 0},
-                [OPTION_HELP] = {"help", no_argument, NULL, 0},
+static int out_of_memory(void) {
+        fputs("lanzad: out of memory\n", stderr);
+        return EXIT_FAILURE;
+}
+
+/* What an option sets: a text of the invocation, or a parameter of the operation. */
+typedef struct Option {
+        const char **text; /* NULL: */
+        const Field *parameter;
+} Option;
+
+/* NAME is whole: an abbreviation of a flag that accepts a risk must not pass for it. */
+static bool find_option(Invocation *invocation, const char *name, Option *ret) {
+        const struct {
+                const char *name;
+                const char **text;
+        } common[] = {
+                {"root", &invocation->root},
+                {"config", &invocation->configuration},
+                {"keys", &invocation->keys},
         };
 
-        if (OPTION_PARAMETERS + parameters->field_count > OPTIONS_MAX)
-                return -E2BIG;
-        memset(options, 0, (OPTIONS_MAX + 1) * sizeof(*options));
-        memcpy(options, common, sizeof(common));
-        for (size_t i = 0; i < parameters->field_count; i++)
-                options[OPTION_PARAMETERS + i] = (struct option){
-                        .name = parameters->fields[i].name,
-                        .has_arg = parameters->fields[i].type == FIELD_BOOLEAN ? no_argument : required_argument,
-                };
+        *ret = (Option){};
+        for (size_t i = 0; i < ARRAY_LENGTH(common); i++)
+                if (strcmp(common[i].name, name) == 0)
+                        ret->text = common[i].text;
+        if (!ret->text)
+                ret->parameter = record_field(invocation->operation->parameters, name);
+        return ret->text || (ret->parameter && !is_positional(invocation->operation, ret->parameter));
+}
+
+static bool takes_value(const Option *option) {
+        return option->text || option->parameter->type != FIELD_BOOLEAN;
+}
+
+static int set_option(Invocation *invocation, const Option *option, const char *value) {
+        if (!option->text)
+                return set_parameter(option->parameter, invocation->parameters, value);
+        *option->text = value;
         return 0;
 }
 
-static int take_option(Invocation *invocation, int index, const char *value) {
-        switch (index) {
-        case OPTION_ROOT:
-                invocation->root = value;
-                return 0;
-        case OPTION_CONFIG:
-                invocation->configuration = value;
-                return 0;
-        case OPTION_KEYS:
-                invocation->keys = value;
-                return 0;
-        case OPTION_HELP:
+/* Takes the option ARGUMENTS[*INDEX], and the argument behind it if that is its value. Returns 0, or an exit status
+ * after a message. */
+static int take_option(Invocation *invocation, int count, char *arguments[], int *index) {
+        const char *argument = arguments[*index], *equals = strchr(argument, '='), *value = equals ? equals + 1 : NULL;
+        _cleanup_(free_pointer) char *name = strndup(argument + 2, strcspn(argument + 2, "="));
+        Option option;
+        int r;
+
+        if (!name)
+                return out_of_memory();
+        if (strcmp(argument, "--help") == 0) {
                 invocation->help = true;
                 return 0;
-        default:
-                return set_parameter(&invocation->operation->parameters->fields[index - OPTION_PARAMETERS],
-                                     invocation->parameters, value);
         }
+        if (!find_option(invocation, name, &option))
+                return usage_error("no such option", argument);
+        if (!takes_value(&option) && value)
+                return usage_error("this option takes no value", argument);
+        if (takes_value(&option) && !value) {
+                if (*index + 1 >= count)
+                        return usage_error("its value is missing", argument);
+                value = arguments[++*index];
+        }
+        r = set_option(invocation, &option, value);
+        if (r == -ENOMEM)
+                return out_of_memory();
+        return r < 0 ? usage_error("this option takes a number", argument) : 0;
 }
 
-/* Returns 0, or an exit status after a message. */
+static int take_positional(Invocation *invocation, const char *argument) {
+        const Operation *operation = invocation->operation;
+        const Field *field = operation->positional ? record_field(operation->parameters, operation->positional) : NULL;
+
+        if (!field || *(char **)field_at(field, invocation->parameters))
+                return usage_error("one argument too many", argument);
+        return set_parameter(field, invocation->parameters, argument) < 0 ? out_of_memory() : 0;
+}
+
+/* The first of ARGUMENTS is the verb. Returns 0, or an exit status after a message. */
 static int parse_arguments(Invocation *invocation, int count, char *arguments[]) {
-        const Record *parameters = invocation->operation->parameters;
-        struct option options[OPTIONS_MAX + 1];
-        int index, c;
+        bool options = true;
+        int r = 0;
 
-        if (fill_options(parameters, options) < 0)
-                return usage_error("too many options", invocation->operation->verb);
-        invocation->parameters = calloc(1, parameters->size);
+        invocation->parameters = calloc(1, invocation->operation->parameters->size);
         if (!invocation->parameters)
-                return EXIT_FAILURE;
-
-        opterr = 0;
-        optind = 1;
-        while ((c = getopt_long(count, arguments, "", options, &index)) >= 0) {
-                if (c != 0)
-                        return usage_error("unknown option, or its value is missing", arguments[optind - 1]);
-                if (take_option(invocation, index, optarg) < 0)
-                        return usage_error("not a value of this option", optarg);
+                return out_of_memory();
+        for (int i = 1; r == 0 && i < count; i++) {
+                if (options && strcmp(arguments[i], "--") == 0)
+                        options = false;
+                else if (options && strncmp(arguments[i], "--", 2) == 0)
+                        r = take_option(invocation, count, arguments, &i);
+                else if (options && arguments[i][0] == '-')
+                        r = usage_error("no such option", arguments[i]);
+                else
+                        r = take_positional(invocation, arguments[i]);
         }
-        for (; optind < count; optind++) {
-                const Field *field = invocation->operation->positional
-                                             ? record_field(parameters, invocation->operation->positional)
-                                             : NULL;
-
-                if (!field || *(char **)field_at(field, invocation->parameters))
-                        return usage_error("one argument too many", arguments[optind]);
-                if (set_parameter(field, invocation->parameters, arguments[optind]) < 0)
-                        return EXIT_FAILURE;
-        }
-        return 0;
+        return r;
 }
 
 static int print_json(json_t *json) {
@@ -183,11 +220,15 @@ static int print_json(json_t *json) {
 static int print_failure(const Failure *failure) {
         const char *hint = failure_hint(failure);
 
-        fprintf(stderr, "lanzad: %s\n", failure->message);
+        fprintf(stderr, "lanzad: %s\n", failure->message ? failure->message : "out of memory");
         if (hint)
                 fprintf(stderr, "%s\n", hint);
         print_json(failure_to_json(failure));
         return condition_exit_status(failure->condition);
+}
+
+static void report_waiting(void *userdata, const char *name) {
+        fprintf(stderr, "lanzad: waiting for another operation, which has locked %s\n", name);
 }
 
 static int run(const Invocation *invocation, void *result, Failure *failure) {
@@ -204,6 +245,7 @@ static int run(const Invocation *invocation, void *result, Failure *failure) {
         r = context_new(&settings, invocation->root, invocation->keys, &context, failure);
         if (r < 0)
                 return r;
+        context->waiting = report_waiting;
         return operation_run(invocation->operation, context, invocation->parameters, result, failure);
 }
 
@@ -213,7 +255,7 @@ static int run_and_print(const Invocation *invocation) {
         int r, printed;
 
         if (!result)
-                return EXIT_FAILURE;
+                return out_of_memory();
         r = run(invocation, result, &failure);
         if (r < 0) {
                 r = print_failure(&failure);

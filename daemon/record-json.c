@@ -6,20 +6,33 @@
 #include <string.h>
 
 #include "daemon/util/buffer.h"
+#include "daemon/util/utf8.h"
 #include "dbus/lanza1-names.h"
 
-/* jansson refuses text that is no UTF-8; such bytes are rare here, so one by one is good enough. */
+/* The bytes of the character that TEXT begins with; 0 if it begins with none. */
+static size_t character_length(const char *text) {
+        for (size_t length = 1; length <= 4 && text[length - 1]; length++)
+                if (utf8_check((Span){(const uint8_t *)text, length}) >= 0)
+                        return length;
+        return 0;
+}
+
+/* jansson refuses text that is no UTF-8: each byte that belongs to no character becomes U+FFFD. */
 static json_t *text_to_json(const char *text) {
         _cleanup_(buffer_done) Buffer repaired = {};
         json_t *json = json_string(text);
+        int r;
 
         if (json)
                 return json;
-        for (const char *p = text; *p; p++) {
-                int r = (unsigned char)*p < 0x80 ? buffer_append_u8(&repaired, *p)
-                                                 : buffer_append_string(&repaired, "\xef\xbf\xbd");
+        while (*text) {
+                size_t length = character_length(text);
+
+                r = length > 0 ? buffer_append(&repaired, (Span){(const uint8_t *)text, length})
+                               : buffer_append_string(&repaired, "\xef\xbf\xbd");
                 if (r < 0)
                         return NULL;
+                text += length > 0 ? length : 1;
         }
         return json_stringn((const char *)repaired.data, repaired.size);
 }
