@@ -11,6 +11,7 @@
 #include "daemon/firmware/boot-entry.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/ops/system.h"
+#include "daemon/pe/pe-image.h"
 #include "daemon/trust/trust.h"
 #include "daemon/util/file.h"
 
@@ -24,11 +25,23 @@ enum {
         BOOT_ENTRIES_MAX = 1024,
 };
 
-/* Refuses with WouldNotBoot if LISTS refuse IMAGE, which WHAT names at the beginning of a sentence. */
+/* Firmware that enforces nothing runs all that it can load. */
+static int judge_soundness(Span image, const char *what, Failure *failure) {
+        PeImage parsed;
+
+        if (pe_image_parse(image, &parsed) >= 0)
+                return 0;
+        return failure_set(failure, CONDITION_WOULD_NOT_BOOT, "%s is no PE image, or a damaged one", what);
+}
+
+/* Refuses with WouldNotBoot if LISTS (NULL: nothing is enforced) refuse IMAGE, which WHAT names at the beginning of a
+ * sentence. */
 static int judge(Span image, const TrustLists *lists, const char *what, Failure *failure) {
         _cleanup_(trust_verdict_done) TrustVerdict verdict = {};
         int r;
 
+        if (!lists)
+                return judge_soundness(image, what, failure);
         r = trust_judge(image, lists, &verdict);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot judge %s", what);
@@ -88,29 +101,50 @@ static int read_dbt(const Context *context, Buffer *ret) {
         return r == -ENOENT ? 0 : r;
 }
 
-int boot_check_plan(const Context *context, WantedSystem *system, const Plan *plan, Failure *failure) {
-        _cleanup_(secure_boot_state_done) SecureBootState state = {};
-        _cleanup_(buffer_done) Buffer dbt = {};
+/* What the firmware decides by now. */
+typedef struct LiveLists {
+        SecureBootState state;
+        Buffer dbt;
+        bool enforced;
+        TrustLists lists;
+} LiveLists;
+
+static void live_lists_done(LiveLists *live) {
+        secure_boot_state_done(&live->state);
+        buffer_done(&live->dbt);
+}
+
+static int live_lists_read(LiveLists *live, const Context *context, Failure *failure) {
         int r;
 
-        if (!context->variables || plan->step_count == 0)
+        if (!context->variables)
                 return 0;
-        r = secure_boot_state_read(context->variables, &state, failure);
+        r = secure_boot_state_read(context->variables, &live->state, failure);
         if (r < 0)
                 return r;
-        /* Keys that were enrolled a moment ago are enforced at the next start, which is what this is for. */
-        if (state.mode != SECURE_BOOT_USER && state.mode != SECURE_BOOT_DEPLOYED)
-                return 0;
-        r = read_dbt(context, &dbt);
+        r = read_dbt(context, &live->dbt);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot read the variable dbt");
-
-        TrustLists lists = {
-                .db = buffer_span(&state.variables[SECURE_VARIABLE_DB].lists),
-                .dbx = buffer_span(&state.variables[SECURE_VARIABLE_DBX].lists),
-                .dbt = buffer_span(&dbt),
+        /* Keys that were enrolled a moment ago are enforced at the next start, which is what this is for. */
+        live->enforced = live->state.mode == SECURE_BOOT_USER || live->state.mode == SECURE_BOOT_DEPLOYED;
+        live->lists = (TrustLists){
+                .db = buffer_span(&live->state.variables[SECURE_VARIABLE_DB].lists),
+                .dbx = buffer_span(&live->state.variables[SECURE_VARIABLE_DBX].lists),
+                .dbt = buffer_span(&live->dbt),
         };
-        r = judge_plan(system, plan, &lists, failure);
+        return 0;
+}
+
+int boot_check_plan(const Context *context, WantedSystem *system, const Plan *plan, Failure *failure) {
+        _cleanup_(live_lists_done) LiveLists live = {};
+        int r;
+
+        if (plan->step_count == 0)
+                return 0;
+        r = live_lists_read(&live, context, failure);
+        if (r < 0 || !live.enforced)
+                return r;
+        r = judge_plan(system, plan, &live.lists, failure);
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
                 failure_set_hint(failure,
                                  "The firmware does not trust what this key store signs: restore the one whose keys "
@@ -158,8 +192,8 @@ static int judge_images(const Context *context, const EspVolume *volume, const T
         }
         if (count > 0)
                 return 0;
-        r = failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No image of a generation stands on %s yet", volume->path);
-        failure_set_hint(failure, "Run 'sync' first. Nothing was changed.");
+        r = failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No image of a generation stands on %s", volume->path);
+        failure_set_hint(failure, "Run 'sync'.");
         return r;
 }
 
@@ -175,8 +209,8 @@ static int judge_loaders(const EspVolume *volume, const TrustLists *lists, Failu
                 return fallback;
         if (systemd_boot >= 0 || fallback >= 0)
                 return 0;
-        failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No boot loader stands on %s yet", volume->path);
-        failure_set_hint(failure, "Run 'sync' first. Nothing was changed.");
+        failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No boot loader stands on %s", volume->path);
+        failure_set_hint(failure, "Run 'sync'.");
         return condition_errno(CONDITION_WOULD_NOT_BOOT);
 }
 
@@ -217,6 +251,8 @@ static int judge_entries(const Context *context, const EspVolume *volume, const 
         _cleanup_(buffer_done) Buffer order = {};
         int r;
 
+        if (!context->variables)
+                return 0;
         r = variables_read(context->variables, &efi_global_variable_guid, "BootOrder", /* ret_attributes= */ NULL,
                            &order);
         if (r == -ENOENT)
@@ -244,25 +280,48 @@ static int judge_entries(const Context *context, const EspVolume *volume, const 
         return 0;
 }
 
-int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList *warnings, Failure *failure) {
+/* All that the machine boots from. */
+static int judge_volume(const Context *context, const TrustLists *lists, StringList *warnings, Failure *failure) {
         _cleanup_(esp_volume_done) EspVolume volume = {.fd = -EBADF};
-        _cleanup_(buffer_done) Buffer dbt = {};
-        TrustLists lists = {.db = db, .dbx = dbx};
         int r;
 
         r = system_esp(context, &volume, failure);
         if (r < 0)
                 return r;
+        r = judge_images(context, &volume, lists, failure);
+        if (r < 0)
+                return r;
+        r = judge_loaders(&volume, lists, failure);
+        if (r < 0)
+                return r;
+        return judge_entries(context, &volume, lists, warnings, failure);
+}
+
+int boot_check_present(const Context *context, Failure *failure) {
+        _cleanup_(string_list_done) StringList warnings = {};
+        _cleanup_(live_lists_done) LiveLists live = {};
+        int r;
+
+        r = live_lists_read(&live, context, failure);
+        if (r < 0)
+                return r;
+        r = judge_volume(context, live.enforced ? &live.lists : NULL, &warnings, failure);
+        if (r == condition_errno(CONDITION_WOULD_NOT_BOOT) && failure && !failure->hint)
+                failure_set_hint(failure, "Run 'sync', which writes and signs what is ours; what is not ours has to be "
+                                          "signed by a key that is enrolled, or to leave the boot order.");
+        return r;
+}
+
+int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList *warnings, Failure *failure) {
+        _cleanup_(buffer_done) Buffer dbt = {};
+        TrustLists lists = {.db = db, .dbx = dbx};
+        int r;
+
         r = read_dbt(context, &dbt);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot read the variable dbt");
         lists.dbt = buffer_span(&dbt);
-
-        r = judge_images(context, &volume, &lists, failure);
-        if (r >= 0)
-                r = judge_loaders(&volume, &lists, failure);
-        if (r >= 0)
-                r = judge_entries(context, &volume, &lists, warnings, failure);
+        r = judge_volume(context, &lists, warnings, failure);
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT) && failure && !failure->hint)
                 failure_set_hint(failure,
                                  "Run 'sync', which signs what is ours; what is not ours has to be signed by a "

@@ -20,3 +20,7 @@ int boot_check_plan(const Context *context, WantedSystem *system, const Plan *pl
  * refused, or if there is no image of ours. WARNINGS tells which entries could not be judged, since their files are not
  * on this ESP. */
 int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList *warnings, Failure *failure);
+
+/* Holds the same against what the firmware holds now, if it enforces Secure Boot or will at the next start; else asks
+ * only whether all of it is there and sound. Fails as above. */
+int boot_check_present(const Context *context, Failure *failure);

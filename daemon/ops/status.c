@@ -2,12 +2,15 @@
 #include "daemon/ops/status.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/esp/inventory.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/firmware/signature-list.h"
+#include "daemon/ops/boot-check.h"
 #include "daemon/ops/certificate-record.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/image-facts.h"
@@ -22,7 +25,7 @@ static const Field parameter_fields[] = {
         {.name = "check",
          .type = FIELD_BOOLEAN,
          .offset = offsetof(StatusParameters, check),
-         .help = "exit with status 6 if the machine would not boot as it stands"},
+         .help = "exit with status 6 unless the machine would boot as it stands"},
 };
 
 typedef struct StatusGeneration {
@@ -84,6 +87,7 @@ typedef struct StatusResult {
         RecordList certificates;
         char *booted_entry, *booted_toplevel, *stub, *loader;
         RecordList partitions, generations, problems;
+        bool has_secrets; /* a generation adds secrets to its initrd; not shown */
 } StatusResult;
 
 static const Field result_fields[] = {
@@ -105,9 +109,15 @@ static const Field result_fields[] = {
 static const Record parameters_record = RECORD(StatusParameters, parameter_fields);
 static const Record result_record = RECORD(StatusResult, result_fields);
 
+/* Two who find the same say it once. */
 static int add_problem(StatusResult *status, const char *message, const char *hint) {
-        StatusProblem *problem = record_list_add(&status->problems, &problem_record);
+        const StatusProblem *problems = status->problems.items;
+        StatusProblem *problem;
 
+        for (size_t i = 0; i < status->problems.count; i++)
+                if (strcmp(problems[i].message, message) == 0)
+                        return 0;
+        problem = record_list_add(&status->problems, &problem_record);
         if (!problem)
                 return -ENOMEM;
         problem->message = strdup(message);
@@ -122,12 +132,41 @@ static int add_failure(StatusResult *status, int r, const Failure *failure) {
         return add_problem(status, failure->message ? failure->message : strerror(-r), failure_hint(failure));
 }
 
+static _printf_(3, 4) int add_problem_format(StatusResult *status, const char *hint, const char *format, ...) {
+        _cleanup_(free_pointer) char *message = NULL;
+        va_list arguments;
+        int r;
+
+        va_start(arguments, format);
+        r = vasprintf(&message, format, arguments);
+        va_end(arguments);
+        if (r < 0) {
+                message = NULL;
+                return -ENOMEM;
+        }
+        return add_problem(status, message, hint);
+}
+
 static int copy_text(char **place, const char *text) {
         *place = text ? strdup(text) : NULL;
         return text && !*place ? -ENOMEM : 0;
 }
 
+/* A store that never was used is one thing to do, not three. */
+static int add_missing_keys(StatusResult *status, const StringList *missing) {
+        if (missing->count == KEY_ROLE_COUNT)
+                return add_problem(status, "There are no keys here yet", "Make keys with 'create-keys'.");
+        for (size_t i = 0; i < missing->count; i++) {
+                int r = add_problem_format(status, "Make it with 'create-keys'.", "The key store has no key for %s",
+                                           missing->items[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int read_keys(const Context *context, StatusResult *status) {
+        _cleanup_(string_list_done) StringList missing = {};
         int r = 0;
 
         status->keys_present = true;
@@ -141,9 +180,10 @@ static int read_keys(const Context *context, StatusResult *status) {
                         continue;
                 }
                 status->keys_present = false;
-                r = add_failure(status, r, &failure);
+                r = failure.condition == CONDITION_NO_KEYS ? string_list_add(&missing, key_role_name(role))
+                                                           : add_failure(status, r, &failure);
         }
-        return r;
+        return r < 0 ? r : add_missing_keys(status, &missing);
 }
 
 static bool database_has(const Context *context, Span database, KeyRole role) {
@@ -210,7 +250,36 @@ static int read_booted(const Context *context, StatusResult *status) {
         return r;
 }
 
-static int count_images(const Context *context, const EspVolume *volume, StatusPartition *partition, Failure *failure) {
+/* What stands above loader.conf. */
+static int read_overrides(const Context *context, StatusResult *status) {
+        static const char *const names[] = {"LoaderEntryOneShot", "LoaderEntryDefault"};
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ARRAY_LENGTH(names); i++) {
+                _cleanup_(free_pointer) char *entry = NULL;
+
+                r = system_loader_variable(context, names[i], &entry);
+                if (r >= 0 && entry && *entry)
+                        r = add_problem_format(
+                                status, i == 0 ? "bootctl set-oneshot ''" : "bootctl set-default ''",
+                                "The firmware's variable %s names %s: that entry is started%s, whatever the default is",
+                                names[i], entry, i == 0 ? " next" : "");
+        }
+        return r;
+}
+
+static bool starts_generation(const StatusResult *status, const char *toplevel) {
+        const StatusGeneration *generations = status->generations.items;
+
+        for (size_t i = 0; toplevel && i < status->generations.count; i++)
+                if (generations[i].toplevel && strcmp(generations[i].toplevel, toplevel) == 0)
+                        return true;
+        return false;
+}
+
+/* Counts what stands there; ours is what sync would take for its own. */
+static int count_images(const Context *context, const EspVolume *volume, const StatusResult *status,
+                        StatusPartition *partition, size_t *ret_unsigned, Failure *failure) {
         _cleanup_(inventory_done) Inventory inventory = {};
         ImageFactsReader reader = {.keys = context->keys};
         InventoryParameters parameters = {
@@ -225,15 +294,42 @@ static int count_images(const Context *context, const EspVolume *volume, StatusP
         if (r < 0)
                 return r;
         partition->images = inventory.image_count;
-        for (size_t i = 0; i < inventory.image_count; i++)
-                partition->images_of_ours += inventory.images[i].our_form && inventory.images[i].facts.signed_by_us;
+        *ret_unsigned = 0;
+        for (size_t i = 0; i < inventory.image_count; i++) {
+                const EspImage *image = &inventory.images[i];
+
+                if (!image->our_form || image->error < 0)
+                        continue;
+                if (!image->facts.signed_by_us && !starts_generation(status, image->facts.toplevel))
+                        continue;
+                partition->images_of_ours++;
+                *ret_unsigned += !image->facts.signed_by_us;
+        }
         return copy_text(&partition->loader_version, inventory.loaders[LOADER_SYSTEMD].version);
+}
+
+static int judge_partition(StatusResult *status, const StatusPartition *partition, size_t unsigned_count) {
+        int r = 0;
+
+        if (partition->read_only)
+                r = add_problem_format(status, "Mount it writable, or have it checked: fsck.fat.",
+                                       "%s is mounted read-only", partition->path);
+        if (r >= 0 && status->has_secrets && !partition->private)
+                r = add_problem_format(status, "Mount it with the options umask=0077.",
+                                       "%s can be read by others, and initrd secrets stand on it", partition->path);
+        if (r >= 0 && partition->images_of_ours == 0)
+                r = add_problem_format(status, "Run 'sync'.", "No image of a generation stands on %s", partition->path);
+        if (r >= 0 && unsigned_count > 0 && status->keys_present)
+                r = add_problem_format(status, "Run 'sync'.", "%zu of the images on %s are not signed by these keys",
+                                       unsigned_count, partition->path);
+        return r;
 }
 
 static int read_partition(const Context *context, StatusResult *status) {
         _cleanup_(failure_done) Failure failure = {};
         _cleanup_(esp_volume_done) EspVolume volume = {.fd = -EBADF};
         StatusPartition *partition;
+        size_t unsigned_count;
         int r;
 
         r = system_esp(context, &volume, &failure);
@@ -251,12 +347,10 @@ static int read_partition(const Context *context, StatusResult *status) {
         partition->bytes_free = volume.free_bytes;
         partition->read_only = volume.read_only;
         partition->private = !volume.world_readable;
-        r = count_images(context, &volume, partition, &failure);
+        r = count_images(context, &volume, status, partition, &unsigned_count, &failure);
         if (r < 0)
                 return add_failure(status, r, &failure);
-        if (partition->images_of_ours == 0)
-                return add_problem(status, "No image of a generation stands on the ESP", "Run 'sync'.");
-        return 0;
+        return judge_partition(status, partition, unsigned_count);
 }
 
 static int add_generation(const Generation *generation, const char *booted, RecordList *list) {
@@ -288,12 +382,31 @@ static int read_generations(const Context *context, StatusResult *status) {
         r = system_generations(context, /* warnings= */ NULL, &generations, &failure);
         if (r < 0)
                 return add_failure(status, r, &failure);
-        for (size_t i = 0; r >= 0 && i < generations.count; i++)
-                r = add_generation(&generations.items[i], status->booted_toplevel, &status->generations);
+        for (size_t i = 0; r >= 0 && i < generations.count; i++) {
+                const Generation *generation = &generations.items[i];
+
+                status->has_secrets |= generation->bootspec.initrd_secrets != NULL;
+                r = add_generation(generation, status->booted_toplevel, &status->generations);
+                if (r >= 0 && generation->problem.message)
+                        r = add_failure(status, condition_errno(generation->problem.condition), &generation->problem);
+        }
         return r;
 }
 
+/* Whether the machine would boot as it stands: what is wrong is a problem, too. */
+static int check(const Context *context, StatusResult *status) {
+        _cleanup_(failure_done) Failure failure = {};
+        int r, added;
+
+        r = boot_check_present(context, &failure);
+        if (r >= 0)
+                return 0;
+        added = add_failure(status, r, &failure);
+        return added < 0 ? added : OPERATION_WOULD_NOT_BOOT;
+}
+
 static int run(Context *context, const void *parameters, void *result, Failure *failure) {
+        const StatusParameters *asked = parameters;
         StatusResult *status = result;
         int r;
 
@@ -303,9 +416,13 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         if (r >= 0)
                 r = read_booted(context, status);
         if (r >= 0)
-                r = read_partition(context, status);
+                r = read_overrides(context, status);
         if (r >= 0)
                 r = read_generations(context, status);
+        if (r >= 0)
+                r = read_partition(context, status);
+        if (r >= 0 && asked->check)
+                r = check(context, status);
         return r;
 }
 

@@ -26,6 +26,7 @@ typedef struct Machine {
         char *root;
         Settings settings;    /* may be changed before an operation is run */
         Variables *variables; /* NULL: a tree, without firmware */
+        bool is_live;         /* operations take it for the running system, though it is a tree */
         int64_t now;
         char *waited_for; /* name of the last lock that an operation waited for */
 } Machine;
