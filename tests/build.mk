@@ -83,6 +83,7 @@ $(B)/pki/.made: tests/lib/make-pki
 PROVE := prove --timer --merge --exec tests/lib/tap
 export LANZA_BUILD := $(abspath $(B))
 export LANZA_SOURCE := $(CURDIR)
+export LANZA_VARIANT := $(V)
 
 .PHONY: check check-unit check-firmware check-long check-built
 check: deps ## Run every test (installs what is missing)

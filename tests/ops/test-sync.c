@@ -94,14 +94,17 @@ static void test_first(void) {
 
 static void test_second(void) {
         _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
-        g_autofree char *before = NULL, *after = NULL;
+        g_autofree char *before = NULL, *after = NULL, *keys_before = NULL, *keys_after = NULL;
         _cleanup_(outcome_freep) Outcome *outcome = NULL;
 
         machine_enforce(machine);
-        before = machine_snapshot(machine, "");
+        before = machine_snapshot(machine, "boot");
+        keys_before = machine_snapshot(machine, "var/lib");
         outcome = machine_run_status(machine, 0, "sync", NULL);
-        after = machine_snapshot(machine, "");
+        after = machine_snapshot(machine, "boot");
+        keys_after = machine_snapshot(machine, "var/lib");
         g_assert_cmpstr(before, ==, after);
+        g_assert_cmpstr(keys_before, ==, keys_after);
         g_assert_cmpuint(outcome->signatures, ==, 0);
         outcome_assert(outcome, "partitions.0.images-written", "");
         outcome_assert(outcome, "partitions.0.loaders-written", "");
