@@ -8,9 +8,18 @@ static void append_unit(Text *text, uint16_t unit) {
         text->data[text->length] = 0;
 }
 
-static void append_bytes(Text *text, Bytes bytes) {
+static void append_ascii(Text *text, Bytes bytes) {
         for (size_t i = 0; i < bytes.size; i++)
                 append_unit(text, bytes.data[i] >= 0x20 && bytes.data[i] <= 0x7E ? bytes.data[i] : '?');
+}
+
+/* Bytes that others chose leave room for what is said of them. */
+static void append_bytes(Text *text, Bytes bytes) {
+        Bytes shown = {bytes.data, bytes.size < TEXT_BYTES_MAX ? bytes.size : TEXT_BYTES_MAX};
+
+        append_ascii(text, shown);
+        if (shown.size < bytes.size)
+                append_ascii(text, bytes_from_string("..."));
 }
 
 static void append_utf16(Text *text, const uint16_t *units) {
@@ -50,7 +59,7 @@ void text_append_list(Text *text, const char *format, __builtin_va_list argument
                 }
                 switch (*++format) {
                 case 's':
-                        append_bytes(text, bytes_from_string(__builtin_va_arg(arguments, const char *)));
+                        append_ascii(text, bytes_from_string(__builtin_va_arg(arguments, const char *)));
                         break;
                 case 'b':
                         append_bytes(text, __builtin_va_arg(arguments, Bytes));

@@ -8,6 +8,7 @@
 
 enum {
         TEXT_MAX = 1024,
+        TEXT_BYTES_MAX = 255, /* of one %b: any ESP path */
 };
 
 typedef struct Text {
@@ -19,7 +20,7 @@ void text_clear(Text *text);
 
 /* Appends FORMAT, in which
  *   %s  const char *      a C string, ASCII
- *   %b  Bytes             bytes, what is not printable ASCII as "?"
+ *   %b  Bytes             the first TEXT_BYTES_MAX bytes and "..."; what is not printable ASCII as "?"
  *   %w  const uint16_t *  UTF-16 with a NUL, control characters as "?"
  *   %x  Bytes             bytes as lower-case hexadecimal
  *   %u  uint64_t          decimal

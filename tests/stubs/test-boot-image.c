@@ -126,6 +126,22 @@ static void test_refusals(void) {
                        "This boot image names as its initrds \"\\a?\", and that list has an empty line" END);
 }
 
+/* The reason and the way out are in the sentence, whatever is in the image. */
+static void test_refusals_of_much(void) {
+        g_autoptr(GString) list = g_string_new("\\first");
+
+        while (list->len < 4000)
+                g_string_append(list, "\n\\EFI\\nixos\\initrd-0123456789");
+        for (int i = 0; i < 2; i++) {
+                LOADED loaded = i == 0 ? LOAD(".linux", list->str) : LOAD(".linux", KERNEL, ".initrd", list->str);
+                g_assert_false(boot_image_of(&loaded, false));
+                g_autofree char *why = g_utf16_to_utf8(loaded.why.data, -1, NULL, NULL, NULL);
+                g_assert_nonnull(strstr(why, "\\first?\\EFI"));
+                g_assert_nonnull(strstr(why, i == 0 ? "...\", and that path " : "...\", and that list "));
+                g_assert_true(g_str_has_suffix(why, END));
+        }
+}
+
 static void test_wrong_hashes(void) {
         assert_refused(LOAD(".linux", KERNEL, ".linuxh", "short"),
                        "This boot image has a kernel hash of 5 bytes instead of 32" END);
@@ -171,6 +187,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/stubs/boot-image/needs-nothing-but-a-kernel", test_least);
         g_test_add_func("/stubs/boot-image/needs-hashes-of-initrds-while-secure-boot-is-on", test_initrd_without_hash);
         g_test_add_func("/stubs/boot-image/says-why-it-cannot-be-booted", test_refusals);
+        g_test_add_func("/stubs/boot-image/says-why-however-much-it-holds", test_refusals_of_much);
         g_test_add_func("/stubs/boot-image/refuses-hashes-of-another-number-or-length", test_wrong_hashes);
         g_test_add_func("/stubs/boot-image/refuses-sections-longer-than-their-content-or-empty", test_lengths);
         g_test_add_func("/stubs/boot-image/is-refused-when-cut-at-any-byte", test_truncated);
