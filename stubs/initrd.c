@@ -66,7 +66,8 @@ EFI_STATUS initrd_offer(Bytes content, bool secure_boot, EFI_HANDLE *ret, Text *
                                                                   &load_file2_guid, &initrd_file.protocol, NULL);
         if (EFI_ERROR(status))
                 return fail(why, status,
-                            "The initrd cannot be offered to Linux: the firmware refuses to install it (%s).",
+                            "The initrd cannot be offered to Linux: the firmware refuses to install it (%s). "
+                            "Restart the machine, and choose this entry directly.",
                             status_name(status));
         return EFI_SUCCESS;
 }

@@ -77,8 +77,8 @@ static EFI_STATUS make_device_path(const KernelStart *start, EFI_DEVICE_PATH **r
         size_t node_size = sizeof(EFI_DEVICE_PATH) + name_size;
         status = BS->AllocatePool(EfiLoaderData, volume_size + node_size + sizeof(EFI_DEVICE_PATH), (void **)&path);
         if (EFI_ERROR(status))
-                return fail(why, status, "There is no memory to start the kernel %b (%s).", start->path,
-                            status_name(status));
+                return fail(why, status, "There is no memory to start the kernel %b (%s). Restart the machine.",
+                            start->path, status_name(status));
 
         EFI_DEVICE_PATH node = {MEDIA_DEVICE_PATH, MEDIA_FILEPATH_DP, {(UINT8)node_size, (UINT8)(node_size >> 8)}};
         EFI_DEVICE_PATH end = {END_DEVICE_PATH_TYPE, END_ENTIRE_DEVICE_PATH_SUBTYPE, {sizeof end, 0}};

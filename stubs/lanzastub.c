@@ -46,7 +46,9 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         bool secure_boot = secure_boot_is_on();
         status = BS->HandleProtocol(handle, &protocol, (void **)&loaded_image);
         if (EFI_ERROR(status))
-                return fail(why, status, "The firmware does not say where it loaded this boot image (%s).",
+                return fail(why, status,
+                            "The firmware does not say where it loaded this boot image (%s). "
+                            "Start it from the firmware's own boot menu.",
                             status_name(status));
         if (!boot_image_read((Bytes){loaded_image->ImageBase, loaded_image->ImageSize}, secure_boot, &image, why))
                 return EFI_LOAD_ERROR;

@@ -12,8 +12,10 @@ EFI_STATUS pages_allocate(EFI_MEMORY_TYPE type, size_t size, size_t alignment, c
 
         EFI_STATUS status = BS->AllocatePages(AllocateAnyPages, type, pages.count, &pages.allocation);
         if (EFI_ERROR(status))
-                return fail(why, status, "There is no room for the %s: %u bytes of memory were asked for (%s).", what,
-                            (uint64_t)pages.count * PAGE, status_name(status));
+                return fail(why, status,
+                            "There is no room in memory for the %s, which takes %u bytes (%s). "
+                            "Boot an entry whose files are smaller.",
+                            what, (uint64_t)pages.count * PAGE, status_name(status));
         pages.data = (uint8_t *)(uintptr_t)((pages.allocation + slack) / alignment * alignment);
 
         *ret = pages;

@@ -26,7 +26,9 @@ EFI_STATUS volume_open(EFI_HANDLE device, Volume *ret, Text *why) {
         if (!EFI_ERROR(status))
                 status = file_system->OpenVolume(file_system, &ret->root);
         if (EFI_ERROR(status))
-                return fail(why, status, "The volume that this boot image came from cannot be opened (%s).",
+                return fail(why, status,
+                            "The volume that this boot image came from cannot be opened (%s). "
+                            "Restart the machine, or boot it from another disk.",
                             status_name(status));
         return EFI_SUCCESS;
 }
@@ -44,7 +46,7 @@ static EFI_STATUS check_file(const VolumeFile *file, size_t size_max, size_t *re
 
         EFI_STATUS status = file->handle->GetInfo(file->handle, &type, &size, &information);
         if (EFI_ERROR(status))
-                return fail(why, status, "The %s %b cannot be examined (%s).", file->what, file->path,
+                return fail(why, status, "The %s %b cannot be examined (%s). " BOOT_ANOTHER, file->what, file->path,
                             status_name(status));
         uint64_t file_size = information.info.FileSize;
         if (information.info.Attribute & EFI_FILE_DIRECTORY)
