@@ -13,6 +13,30 @@ static void print(const uint16_t *text) {
                 ST->ConOut->OutputString(ST->ConOut, (CHAR16 *)text);
 }
 
+/* Lines may not be as long as the console is wide: the cursor would go on to the next one by itself. */
+static size_t columns(void) {
+        UINTN width, height;
+
+        if (!ST->ConOut || !ST->ConOut->Mode ||
+            EFI_ERROR(ST->ConOut->QueryMode(ST->ConOut, (UINTN)ST->ConOut->Mode->Mode, &width, &height)) || width < 40)
+                return 79;
+        return width - 1;
+}
+
+static void print_lines(Text *text) {
+        size_t width = columns();
+
+        for (uint16_t *rest = text->data; *rest != 0;) {
+                size_t length = text_line(rest, width);
+                uint16_t next = rest[length];
+                rest[length] = 0;
+                print(rest);
+                print(u"\r\n");
+                rest[length] = next;
+                rest += next == 0 ? length : length + 1;
+        }
+}
+
 void console_note(const char *format, ...) {
         static Text line;
         __builtin_va_list arguments;
@@ -22,8 +46,7 @@ void console_note(const char *format, ...) {
         __builtin_va_start(arguments, format);
         text_append_list(&line, format, arguments);
         __builtin_va_end(arguments);
-        print(line.data);
-        print(u"\r\n");
+        print_lines(&line);
 }
 
 static void wait_for_key_or_timeout(void) {

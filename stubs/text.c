@@ -93,3 +93,17 @@ void text_append(Text *text, const char *format, ...) {
         text_append_list(text, format, arguments);
         __builtin_va_end(arguments);
 }
+
+size_t text_line(const uint16_t *text, size_t columns) {
+        size_t end = 0;
+
+        for (size_t i = 0;; i++) {
+                if (text[i] != ' ' && text[i] != 0)
+                        continue;
+                if (i > columns && end > 0)
+                        return end;
+                end = i;
+                if (i > columns || text[i] == 0)
+                        return end;
+        }
+}

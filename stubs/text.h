@@ -28,3 +28,7 @@ void text_clear(Text *text);
  *   %%                    a percent sign */
 void text_append(Text *text, const char *format, ...);
 void text_append_list(Text *text, const char *format, __builtin_va_list arguments);
+
+/* How many units of TEXT, which ends with a NUL, go on a line of COLUMNS: whole words, as many as fit. A word that is
+ * longer than a line gets lines of its own, and stays in one piece for who reads a serial console. */
+size_t text_line(const uint16_t *text, size_t columns);

@@ -5,6 +5,7 @@ not start, so that the next entry of the same boot loader menu boots. Some kerne
 """
 import hashlib
 import os
+import re
 
 import tap
 from bootimage import append_sections
@@ -65,6 +66,11 @@ class StubMachine(Machine):
         return said
 
 
+def unwrapped(text):
+    """TEXT without the line breaks that fit it to a console's width."""
+    return re.sub(r"\s+", " ", text)
+
+
 def scenario(plan):
     images = Images()
     program = read(os.path.join(BUILD, "vm/kernel.efi"))
@@ -79,18 +85,21 @@ def scenario(plan):
             assert "test kernel: command line [exit one]" in said, said
             assert "test kernel: initrd [first000second..]" in said, said
             assert said.count(": good") == 6 and "BAD" not in said, said
+        with plan.step("what-it-says-when-a-boot-fails-fits-80-columns"):
+            told = said[said.index("lanzastub: "):].split("\n")
+            assert len(told) >= 4 and max(map(len, told)) < 80, told
         with plan.step("a-kernel-that-exits-leaves-nothing-behind"):
-            assert FAILED in said and "\\EFI\\nixos\\kernel-1.efi" in said, said
+            assert FAILED in unwrapped(said) and "\\EFI\\nixos\\kernel-1.efi" in said, said
             machine.boot_entry(2)
             said = machine.back_to_menu()
             assert "test kernel: initrd [only]" in said and "BAD" not in said, said
         with plan.step("a-kernel-that-returns-leaves-nothing-behind"):
-            assert FAILED in said and "\\EFI\\nixos\\kernel-2.efi" in said, said
+            assert FAILED in unwrapped(said) and "\\EFI\\nixos\\kernel-2.efi" in said, said
             machine.boot_entry(3)
             said = machine.back_to_menu()
             assert "test kernel: initrd [other]" in said and "BAD" not in said, said
         with plan.step("a-kernel-that-firmware-started-leaves-nothing-behind"):
-            assert FAILED in said and "\\EFI\\nixos\\kernel-3.efi" in said, said
+            assert FAILED in unwrapped(said) and "\\EFI\\nixos\\kernel-3.efi" in said, said
             machine.boot_entry(4)
             machine.wait_next("stage 1: initrd four")
             machine.wait_off()
