@@ -56,11 +56,16 @@ class Watcher:
 
     def __init__(self):
         self.shown = 0
+        self.explains = False
 
     def __call__(self, text):
         lines = text.split("\n")[:-1]
         self.shown = self.shown if self.shown <= len(lines) else 0
         for line in lines[self.shown:]:
+            starts = "lanzastub: " in line
+            if self.explains and not starts:
+                show("", "[stub] " + line)  # its sentences are broken into lines; this is what ends them
+            self.explains = (starts or self.explains) and "at a key press" not in line
             for pattern, who in TELLING:
                 found = pattern.search(line)
                 if found:
