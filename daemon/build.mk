@@ -65,6 +65,9 @@ $(foreach f,$(FOLDERS),$(eval $(call archive_rules,$(1),$(f))))
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant_rules,$(v))))
 
+# What the assembler reads is in no .d file.
+$(foreach v,$(VARIANTS),$(B)/$(v)/daemon/firmware/vendor-certificates-data.o): $(wildcard daemon/firmware/vendor/*.der)
+
 # efivar's and OpenSSL's headers stand in the default include path; pkg-config's flags are added for systems where not.
 CFLAGS_FOR_daemon = $(call package_flags,$(sort $(foreach f,$(FOLDERS),$(LIBRARIES_$(f)))),--cflags)
 
