@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/config.h"
 #include "daemon/ops/context.h"
@@ -228,7 +229,7 @@ static int print_failure(const Failure *failure) {
 }
 
 static void report_waiting(void *userdata, const char *name) {
-        fprintf(stderr, "lanzad: waiting for another operation, which has locked %s\n", name);
+        fprintf(stderr, "lanzad: Waiting for another operation, which has locked %s\n", name);
 }
 
 static int run(const Invocation *invocation, void *result, Failure *failure) {
@@ -249,6 +250,12 @@ static int run(const Invocation *invocation, void *result, Failure *failure) {
         return operation_run(invocation->operation, context, invocation->parameters, result, failure);
 }
 
+/* "Permission denied" says neither who is lacking it nor what to do. */
+static void add_hint_for_others(int error, Failure *failure) {
+        if ((error == -EACCES || error == -EPERM) && failure->condition == CONDITION_FAILED && geteuid() != 0)
+                failure_set_hint(failure, "Run this as root: key store, ESP and firmware are root's.");
+}
+
 static int run_and_print(const Invocation *invocation) {
         _cleanup_(failure_done) Failure failure = {};
         void *result = calloc(1, invocation->operation->result->size);
@@ -258,6 +265,7 @@ static int run_and_print(const Invocation *invocation) {
                 return out_of_memory();
         r = run(invocation, result, &failure);
         if (r < 0) {
+                add_hint_for_others(r, &failure);
                 r = print_failure(&failure);
         } else {
                 printed = print_json(record_to_json(invocation->operation->result, result));

@@ -305,7 +305,7 @@ def test_busy():
             fcntl.flock(fd, fcntl.LOCK_EX)
             error = refused("Busy", "sync", tree.option(), "--timeout=1", status=1)
             assert "--timeout" in error["hint"]
-            assert b"waiting for another operation" in run("--oneshot", "gc", tree.option(), "--timeout=1").stderr
+            assert b"Waiting for another operation" in run("--oneshot", "gc", tree.option(), "--timeout=1").stderr
             oneshot("sync", tree.option(), "--dry-run")
             os.close(fd)
 
