@@ -8,7 +8,8 @@
 #include "daemon/esp/planner.h"
 #include "daemon/util/file.h"
 
-/* Whether the loader that is there has to give way; with a warning where it had to, but must not. */
+/* Whether the loader that is there has to give way. A newer one is kept only if the firmware that knows our key runs
+ * it: one that nobody signed anew would stop the machine from booting, now or once that key is all there is. */
 static int judge_loader(Planner *planner, LoaderPlace place, bool *ret) {
         const EspLoader *loader = &planner->inventory->loaders[place];
         const Wanted *wanted = planner->wanted;
@@ -26,11 +27,11 @@ static int judge_loader(Planner *planner, LoaderPlace place, bool *ret) {
                 return 0;
         }
         order = version_compare(wanted->loader_version, loader->version);
-        *ret = order > 0 || (order == 0 && !good) || (order < 0 && wanted->allow_downgrade);
-        if (order < 0 && !good && !*ret)
+        *ret = order > 0 || !good || (order < 0 && wanted->allow_downgrade);
+        if (order < 0 && !good)
                 return string_list_add_format(&planner->plan.warnings,
-                                              "%s is systemd-boot %s, not signed by the current key: it is kept, since "
-                                              "it is newer than %s. Where Secure Boot is on it will not run.",
+                                              "%s is systemd-boot %s, which the current key has not signed: it is "
+                                              "replaced by %s, although that is older.",
                                               loader->path, loader->version, wanted->loader_version);
         return 0;
 }

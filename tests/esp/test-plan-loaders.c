@@ -48,11 +48,24 @@ static void test_loader_replaced(Planning *planning, gconstpointer unused) {
 
 static void test_loader_newer(Planning *planning, gconstpointer unused) {
         loader_planning(planning);
-        put_loader(planning, SYSTEMD, "258", "other");
+        put_loader(planning, SYSTEMD, "258", "current");
         assert_plan(planning, NULL);
-        assert_warning(planning, "258");
+        planning->wanted.has_signer = false;
+        put_loader(planning, SYSTEMD, "258", "none");
+        assert_plan(planning, NULL);
         planning->wanted.allow_downgrade = true;
         assert_plan(planning, "write-loader", g_strdup(SYSTEMD), NULL);
+}
+
+static void test_loader_newer_and_foreign(Planning *planning, gconstpointer unused) {
+        static const char *const signers[] = {"none", "other", "held"};
+
+        loader_planning(planning);
+        for (size_t i = 0; i < G_N_ELEMENTS(signers); i++) {
+                put_loader(planning, SYSTEMD, "258", signers[i]);
+                assert_plan(planning, "write-loader", g_strdup(SYSTEMD), NULL);
+                assert_warning(planning, "258");
+        }
 }
 
 static void test_fallback_of_others(Planning *planning, gconstpointer unused) {
@@ -86,6 +99,7 @@ int main(int argc, char **argv) {
         PLAN_TEST("a-boot-loader-as-new-as-ours-is-kept", test_loader_kept);
         PLAN_TEST("an-older-damaged-or-unsigned-boot-loader-is-replaced", test_loader_replaced);
         PLAN_TEST("a-newer-boot-loader-is-replaced-only-when-asked", test_loader_newer);
+        PLAN_TEST("a-newer-boot-loader-that-the-current-key-has-not-signed-is-replaced", test_loader_newer_and_foreign);
         PLAN_TEST("another-system's-fallback-loader-is-left-alone", test_fallback_of_others);
         PLAN_TEST("loader.conf-is-written-only-if-it-differs", test_loader_conf);
         return g_test_run();
