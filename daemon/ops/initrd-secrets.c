@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,17 +20,20 @@
 
 enum { EXIT_NOT_STARTED = 127 }; /* as a shell says it */
 
-/* The private folder with the file in it; removed when the scope ends. */
+/* The private folder with the file in it; removed when the scope ends, with whatever the program put there. */
 typedef struct Workplace {
         char folder[32];
         char file[48];
 } Workplace;
 
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw) {
+        (void)remove(path);
+        return 0;
+}
+
 static void workplace_done(Workplace *workplace) {
-        if (!workplace->folder[0])
-                return;
-        unlink(workplace->file);
-        rmdir(workplace->folder);
+        if (workplace->folder[0])
+                nftw(workplace->folder, remove_one, /* nopenfd= */ 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 static int workplace_init(Workplace *workplace) {
