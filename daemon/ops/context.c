@@ -93,6 +93,7 @@ int context_new(const Settings *settings, const char *root, const char *key_fold
                 return -ENOMEM;
         context->settings = settings;
         context->live = !root;
+        context->any_folder = root;
         context->root_fd = -EBADF;
         context->now = time(NULL);
 

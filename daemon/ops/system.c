@@ -32,14 +32,14 @@ int system_generations(const Context *context, StringList *warnings, GenerationL
 }
 
 int system_esp(const Context *context, EspVolume *ret, Failure *failure) {
-        VolumeSearch search = {.any_folder = !context->live};
+        VolumeSearch search = {.any_folder = context->any_folder};
         const char *path = context->settings->esp_path;
         int r;
 
-        if (!path && !context->live)
+        if (!path && context->any_folder)
                 path = TREE_ESP;
         r = esp_volume_open(context->root_fd, path, VOLUME_ESP, &search, ret, failure);
-        if (r >= 0 && context->esp_uuid)
+        if (r >= 0 && context->any_folder && context->esp_uuid)
                 snprintf(ret->partition_uuid, sizeof(ret->partition_uuid), "%s", context->esp_uuid);
         return r;
 }

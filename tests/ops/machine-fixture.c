@@ -130,12 +130,45 @@ static char *add_store_file(Machine *machine, const char *kind, const char *cont
         return g_steal_pointer(&path);
 }
 
-static char *document(const char *toplevel, const char *label, const char *kernel, const char *initrd,
-                      const char *parameter, const char *specialisations) {
+/* What all variants of a generation have in common. */
+typedef struct Closure {
+        char *kernel, *initrd, *label, *more; /* members of boot.json */
+} Closure;
+
+static void closure_done(Closure *closure) {
+        g_free(closure->kernel);
+        g_free(closure->initrd);
+        g_free(closure->label);
+        g_free(closure->more);
+}
+
+static char *document(const Closure *closure, const char *toplevel, const char *specialisations) {
         return g_strdup_printf("{\"org.nixos.bootspec.v1\": {\"init\": \"%s/init\", \"initrd\": \"%s\", \"kernel\": "
-                               "\"%s\", \"kernelParams\": [\"%s\"], \"label\": \"%s\", \"system\": \"x86_64-linux\", "
-                               "\"toplevel\": \"%s\"}, \"org.nixos.specialisation.v1\": {%s}}",
-                               toplevel, initrd, kernel, parameter, label, toplevel, specialisations);
+                               "\"%s\", \"label\": \"%s\", %s, \"system\": \"x86_64-linux\", \"toplevel\": "
+                               "\"%s\"}, \"org.nixos.specialisation.v1\": {%s}}",
+                               toplevel, closure->initrd, closure->kernel, closure->label, closure->more, toplevel,
+                               specialisations);
+}
+
+/* The program is called on the machine that runs the test: by its path there. */
+static char *add_secrets(Machine *machine, const MachineGeneration *generation) {
+        g_autofree char *name = g_strdup_printf("secrets-%u", generation->number);
+        g_autofree char *text = g_strdup_printf("#!/bin/sh\n%s\n", generation->secrets);
+
+        test_write(machine->root, name, text, -1, 0700);
+        return test_path(machine->root, name);
+}
+
+static Closure make_closure(Machine *machine, const MachineGeneration *generation) {
+        g_autofree char *secrets = generation->secrets ? add_secrets(machine, generation) : NULL;
+        g_autofree char *member = secrets ? g_strdup_printf(", \"initrdSecrets\": \"%s\"", secrets) : g_strdup("");
+
+        return (Closure){
+                .kernel = add_store_file(machine, "linux-6.1.1", generation->kernel ?: "kernel"),
+                .initrd = add_store_file(machine, "initrd", generation->initrd ?: "initrd"),
+                .label = g_strdup_printf("Test %u", generation->number),
+                .more = g_strdup_printf("\"kernelParams\": [\"%s\"]%s", generation->parameter ?: "quiet", member),
+        };
 }
 
 static char *profile_link(const MachineGeneration *generation, const char *end) {
@@ -146,16 +179,13 @@ static char *profile_link(const MachineGeneration *generation, const char *end) 
 
 void machine_add_generation(Machine *machine, const MachineGeneration *generation) {
         const char *profile = generation->profile ?: "", *special = generation->specialisation;
-        const char *parameter = generation->parameter ?: "quiet";
-        g_autofree char *kernel = add_store_file(machine, "linux-6.1.1", generation->kernel ?: "kernel");
-        g_autofree char *initrd = add_store_file(machine, "initrd", generation->initrd ?: "initrd");
+        _cleanup_(closure_done) Closure closure = make_closure(machine, generation);
         g_autofree char *toplevel =
                 g_strdup_printf("/nix/store/%s%ssystem-%u", profile, *profile ? "-" : "", generation->number);
-        g_autofree char *label = g_strdup_printf("Test %u", generation->number);
         g_autofree char *special_toplevel = g_strdup_printf("%s-%s", toplevel, special ?: "");
-        g_autofree char *nested = document(special_toplevel, label, kernel, initrd, parameter, "");
+        g_autofree char *nested = document(&closure, special_toplevel, "");
         g_autofree char *member = special ? g_strdup_printf("\"%s\": %s", special, nested) : g_strdup("");
-        g_autofree char *json = document(toplevel, label, kernel, initrd, parameter, member);
+        g_autofree char *json = document(&closure, toplevel, member);
         g_autofree char *file = g_strdup_printf("%s/boot.json", toplevel);
         g_autofree char *end = g_strdup_printf("-%u-link", generation->number);
         g_autofree char *link = profile_link(generation, end), *current = profile_link(generation, "");

@@ -27,6 +27,7 @@ typedef struct Machine {
         Settings settings;    /* may be changed before an operation is run */
         Variables *variables; /* NULL: a tree, without firmware */
         bool is_live;         /* operations take it for the running system, though it is a tree */
+        bool needs_mount;     /* they take no folder for an ESP that is none */
         int64_t now;
         char *waited_for; /* name of the last lock that an operation waited for */
 } Machine;
@@ -46,6 +47,7 @@ typedef struct MachineGeneration {
         const char *initrd;         /* content; NULL: "initrd" */
         const char *specialisation; /* name of one, NULL: none */
         const char *parameter;      /* a word of the command line; NULL: "quiet" */
+        const char *secrets;        /* a shell script that appends secrets to the initrd $1; NULL: none */
 } MachineGeneration;
 
 /* Adds a generation, whose toplevel is /nix/store/[PROFILE-]system-N, and its specialisation's that with "-NAME", and

@@ -41,6 +41,7 @@ static Context *open_context(Machine *machine, Failure *failure) {
         if (context_new(&machine->settings, machine->root, /* key_folder= */ NULL, &context, failure) < 0)
                 return NULL;
         context->live = machine->is_live;
+        context->any_folder = !machine->needs_mount;
         context->variables = machine->variables;
         context->now = machine->now;
         context->waiting = note_waiting;

@@ -134,7 +134,7 @@ static void test_no_efi(void) {
         _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ false);
         _cleanup_(outcome_freep) Outcome *outcome = NULL;
 
-        machine->is_live = true;
+        machine->is_live = machine->needs_mount = true;
         outcome = status_of(machine);
         outcome_assert(outcome, "mode", "unsupported");
         outcome_assert(outcome, "partitions", "0");
