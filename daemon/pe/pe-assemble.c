@@ -50,7 +50,8 @@ static int measure_stub(Layout *layout) {
         for (size_t i = 0; i < stub->n_sections; i++) {
                 const PeSection *section = &stub->sections[i];
                 const uint64_t file_end = (uint64_t)section->raw_offset + section->raw_size;
-                const uint64_t virtual_end = (uint64_t)section->virtual_address + section->virtual_size;
+                const uint32_t memory_size = section->virtual_size > 0 ? section->virtual_size : section->raw_size;
+                const uint64_t virtual_end = (uint64_t)section->virtual_address + memory_size;
 
                 if (section->raw_size > 0 && file_end > layout->file_end)
                         layout->file_end = file_end;

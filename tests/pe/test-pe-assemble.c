@@ -76,6 +76,17 @@ static void test_appends(void) {
         assert_assembled(stub);
 }
 
+/* Firmware then gives the section what it has in the file. */
+static void test_appends_behind_no_virtual_size(void) {
+        enum { VIRTUAL_SIZE = 8 };
+        g_autoptr(GByteArray) stub = pe_fixture_stub();
+        PeImage image;
+
+        g_assert_cmpint(pe_image_parse(span_of(stub), &image), ==, 0);
+        pe_fixture_set32(stub, PE_FIXTURE_SECTIONS + (image.n_sections - 1) * 40 + VIRTUAL_SIZE, 0);
+        assert_assembled(stub);
+}
+
 static void test_appends_to_our_stub(void) {
         g_autoptr(GByteArray) stub = read_stub("stubs/lanzastubx64.efi");
 
@@ -233,6 +244,8 @@ static void test_refuses_overflow(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/pe/assemble/appends-sections-behind-everything", test_appends);
+        g_test_add_func("/pe/assemble/appends-behind-a-section-without-virtual-size",
+                        test_appends_behind_no_virtual_size);
         g_test_add_func("/pe/assemble/appends-sections-to-lanzastub", test_appends_to_our_stub);
         g_test_add_func("/pe/assemble/is-good-in-the-eyes-of-pefile", test_judged);
         g_test_add_func("/pe/assemble/keeps-contents-of-any-size-under-any-alignment", test_sizes);
