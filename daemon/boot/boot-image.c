@@ -123,6 +123,22 @@ static int add_os_release(BootImage *image) {
         return os_release_format(&os_release, add_section(image, LANZA_SECTION_OSREL));
 }
 
+/* Without an initrd from us Linux's EFI stub looks for "initrd=" anywhere in the command line and loads that file:
+ * under Secure Boot, and unchecked. */
+static int check_initrd_parameter(const BootImageInput *input, const BootImage *image, Span line, Failure *failure) {
+        size_t found;
+        int r;
+
+        if (input->initrd_count > 0 || span_find(line, span_from_string("initrd="), 0, &found) < 0)
+                return 0;
+        r = failure_set(failure, CONDITION_BAD_BOOTSPEC,
+                        "%s: its kernel command line names an initrd (initrd=) that nothing would check, and it has no "
+                        "initrd of its own",
+                        image->title);
+        failure_set_hint(failure, "Take initrd= out of the kernel parameters (boot.kernelParams) and build it again.");
+        return r;
+}
+
 static int add_command_line(const BootImageInput *input, StringList *warnings, BootImage *image, Failure *failure) {
         Buffer *line = add_section(image, LANZA_SECTION_CMDLINE);
         const Bootspec *bootspec = input->variant->bootspec;
@@ -136,6 +152,9 @@ static int add_command_line(const BootImageInput *input, StringList *warnings, B
         while (line->data[line->size - 1] == ' ' || line->data[line->size - 1] == '\t')
                 line->size--;
 
+        r = check_initrd_parameter(input, image, buffer_span(line), failure);
+        if (r < 0)
+                return r;
         if (line->size > LANZA_CMDLINE_MAX_BYTES)
                 return failure_set(failure, CONDITION_BAD_BOOTSPEC,
                                    "%s: its kernel command line has %zu bytes, more than the %i that the stub takes",

@@ -65,6 +65,7 @@ void boot_image_done(BootImage *image);
  * know that it is up to date. boot-image.c says how it is computed.
  *
  * CONDITION_BAD_BOOTSPEC: the command line is longer than LANZA_CMDLINE_MAX_BYTES or has a character that the stub
- * refuses. -EINVAL: an ESP path that the stub would refuse, or more than LANZA_INITRDS_MAX initrds, which is the
- * caller's mistake. WARNINGS (may be NULL) gets what Linux will cut off. The caller owns *ret. */
+ * refuses, or names an initrd where there is none. -EINVAL: an ESP path that the stub would refuse, or more than
+ * LANZA_INITRDS_MAX initrds, which is the caller's mistake. WARNINGS (may be NULL) gets what Linux will cut off. The
+ * caller owns *ret. */
 int boot_image_compose(const BootImageInput *input, StringList *warnings, BootImage *ret, Failure *failure);

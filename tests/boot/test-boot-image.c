@@ -280,6 +280,22 @@ static void test_long_command_line(void) {
                         "bytes, more than the 16384 that the stub takes");
 }
 
+static void test_initrd_parameter(void) {
+        _cleanup_(boot_image_done) BootImage image = {}, other = {};
+        _cleanup_(failure_done) Failure failure = {};
+        Fixture fixture;
+
+        fixture_init(&fixture);
+        fixture.params[1] = (char *)"initrd=\\evil.img";
+        g_assert_cmpint(boot_image_compose(&fixture.input, NULL, &image, NULL), ==, 0); /* ours comes first */
+        fixture.input.initrd_count = 0;
+        g_assert_cmpint(boot_image_compose(&fixture.input, NULL, &other, &failure), ==,
+                        condition_errno(CONDITION_BAD_BOOTSPEC));
+        g_assert_nonnull(strstr(failure.message, "initrd="));
+        fixture.params[1] = (char *)"noinitrd";
+        g_assert_cmpint(boot_image_compose(&fixture.input, NULL, &other, NULL), ==, 0);
+}
+
 static void test_linux_limit(void) {
         g_autofree char *param = g_strnfill(2047 - strlen("init=/nix/store/aaa-nixos/init "), 'p');
         _cleanup_(string_list_done) StringList warnings = {};
@@ -389,6 +405,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/boot/boot-image/hash-covers-the-certificate", test_hash_covers_certificate);
         g_test_add_func("/boot/boot-image/refuses-a-command-line-that-the-stub-would", test_long_command_line);
         g_test_add_func("/boot/boot-image/does-not-warn-of-what-linux-reads", test_linux_limit);
+        g_test_add_func("/boot/boot-image/refuses-an-initrd-parameter-that-linux-would-follow", test_initrd_parameter);
         g_test_add_func("/boot/boot-image/drops-white-space-at-the-end-of-the-command-line", test_trailing_space);
         g_test_add_func("/boot/boot-image/refuses-esp-paths-that-the-stub-would", test_bad_paths);
         g_test_add_func("/boot/boot-image/bounds-the-number-of-initrds", test_many_initrds);
