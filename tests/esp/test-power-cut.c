@@ -294,6 +294,15 @@ static void assert_reached(ModelDisk *disk, ModelDisk *goal) {
                         g_error("%s should be gone", disk->names[i].path);
 }
 
+/* Whether a file lost its long name. Its twin among the temporary files is then taken for one of the file that was
+ * written anew as well, and stays. */
+static bool has_short_name(const ModelDisk *disk) {
+        for (unsigned i = 0; i < MODEL_FILES; i++)
+                if (disk->names[i].path && strstr(disk->names[i].path, "ALIAS~"))
+                        return true;
+        return false;
+}
+
 static bool has_leftover(const ModelDisk *disk) {
         for (unsigned i = 0; i < MODEL_FILES; i++)
                 if (disk->names[i].path && temporary_name_valid(strrchr(disk->names[i].path, '/') + 1))
@@ -339,7 +348,8 @@ static void finish(Cutting *cutting, const ModelDisk *disk, bool checked) {
         } else {
                 twins = has_leftover(after);
                 cutting->twins += twins;
-                g_assert_false(twins && checked);
+                if (twins && checked && !has_short_name(after))
+                        g_error("a temporary file stays though the file system was checked");
                 if (!twins)
                         assert_reached(after, &cutting->goal);
                 g_assert_cmpuint(model->errors, ==, 0);
@@ -397,8 +407,9 @@ static bool keep_record(void *userdata, unsigned index, ModelOutcome *ret_outcom
         g_assert_not_reached();
 }
 
-/* A second cut, in the run that follows the first. */
-static void cut_again(Cutting *cutting, const ModelDisk *disk) {
+/* A second cut, in the run that follows the first. Where that one ran on a volume with twins that nobody had checked,
+ * what it wrote may build on a file that a later check empties; what the firmware sees is right in any case. */
+static void cut_again(Cutting *cutting, const ModelDisk *disk, bool checked) {
         Cut cut = {.mode = CUT_RANDOM, .random = cutting->random};
         Model *model = model_new(disk);
         ModelDisk *again = g_new0(ModelDisk, 1);
@@ -407,9 +418,11 @@ static void cut_again(Cutting *cutting, const ModelDisk *disk) {
         run(model, cutting->scenario, &steps, NULL);
         model_cut(model, g_rand_int_range(cutting->random, 0, model->log->len + 1), keep_record, &cut, again, NULL);
         assert_invariant(cutting, again, "after a second cut");
-        model_disk_check(again, cutting->random);
-        assert_invariant(cutting, again, "after a second cut and a check");
-        finish(cutting, again, /* checked= */ true);
+        if (checked) {
+                model_disk_check(again, cutting->random);
+                assert_invariant(cutting, again, "after a second cut and a check");
+                finish(cutting, again, /* checked= */ true);
+        }
         model_free(model);
         model_disk_done(again);
         g_free(again);
@@ -425,20 +438,21 @@ static void cut_once(Cutting *cutting, Model *model, unsigned at, Cut *cut, bool
         assert_invariant(cutting, disk, when);
         if (run_again) {
                 finish(cutting, disk, /* checked= */ false);
-                if (g_rand_int_range(cutting->random, 0, 4) == 0)
-                        cut_again(cutting, disk);
+                cut_again(cutting, disk, /* checked= */ false);
         }
         model_disk_check(disk, cutting->random);
         assert_invariant(cutting, disk, "after a check");
-        if (run_again)
+        if (run_again) {
                 finish(cutting, disk, /* checked= */ true);
+                cut_again(cutting, disk, /* checked= */ true);
+        }
         model_disk_done(disk);
         g_free(disk);
 }
 
 /* All cuts are judged; from all, or a sample of them, it is run again. */
 static void cut_everywhere(Cutting *cutting, Model *model) {
-        unsigned one_in = g_getenv("LANZA_LONG") ? 1 : 160, pending;
+        unsigned one_in = g_getenv("LANZA_LONG") ? 4 : 160, pending;
         ModelDisk *disk = g_new0(ModelDisk, 1);
 
         for (unsigned at = 0; at <= model->log->len; at++) {
@@ -503,6 +517,9 @@ static void test_scenario(gconstpointer data) {
 }
 
 int main(int argc, char **argv) {
+        /* Thousands of small folders: in memory, where there is such a place. */
+        if (access("/dev/shm", W_OK) == 0)
+                g_setenv("TMPDIR", "/dev/shm", FALSE);
         g_test_init(&argc, &argv, NULL);
         make_generations();
         for (unsigned i = 0; i < G_N_ELEMENTS(scenarios); i++) {
