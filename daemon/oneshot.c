@@ -69,8 +69,8 @@ static void print_parameters(const Operation *operation) {
 
                 if (is_positional(operation, field))
                         continue;
-                snprintf(option, sizeof(option), "--%s%s%s", field->name, field->argument ? "=" : "",
-                         field->argument ? field->argument : "");
+                snprintf(option, sizeof(option), "--%s%s%s%s%s", field->name, field->implied ? "[" : "",
+                         field->argument ? "=" : "", field->argument ? field->argument : "", field->implied ? "]" : "");
                 printf("  %-22s%s %s\n", option, strlen(option) > 22 ? "\n                        " : "", field->help);
         }
         print_common();
@@ -151,8 +151,8 @@ static int set_option(Invocation *invocation, const Option *option, const char *
         return 0;
 }
 
-/* Takes the option ARGUMENTS[*INDEX], and the argument behind it if that is its value. Returns 0, or an exit status
- * after a message. */
+/* Takes the option ARGUMENTS[*INDEX], and the argument behind it if that is its value: never where a value is implied.
+ * Returns 0, or an exit status after a message. */
 static int take_option(Invocation *invocation, int count, char *arguments[], int *index) {
         const char *argument = arguments[*index], *equals = strchr(argument, '='), *value = equals ? equals + 1 : NULL;
         _cleanup_(free_pointer) char *name = strndup(argument + 2, strcspn(argument + 2, "="));
@@ -169,6 +169,8 @@ static int take_option(Invocation *invocation, int count, char *arguments[], int
                 return usage_error("no such option", argument);
         if (!takes_value(&option) && value)
                 return usage_error("this option takes no value", argument);
+        if (!value && option.parameter)
+                value = option.parameter->implied;
         if (takes_value(&option) && !value) {
                 if (*index + 1 >= count)
                         return usage_error("its value is missing", argument);

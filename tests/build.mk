@@ -73,12 +73,15 @@ UNIT_TESTS := $(UNIT_PROGRAMS) $(UNIT_SCRIPTS)
 FIRMWARE_TESTS := $(wildcard tests/vm/test-*.py)
 
 # What tests read besides their own program.
-UNIT_INPUTS := $(B)/lanzad $(B)/$(V)/lanzad $(B)/stubs/lanzastubx64.efi $(foreach f,$(FUZZERS),$(B)/$(V)/replay/replay-$(f)) $(B)/pki/.made
+UNIT_INPUTS := $(B)/lanzad $(B)/$(V)/lanzad $(B)/stubs/lanzastubx64.efi $(foreach f,$(FUZZERS),$(B)/$(V)/replay/replay-$(f)) $(B)/pki/.made $(B)/shim/shimx64.efi
 
 $(B)/pki/.made: tests/lib/make-pki
 	@rm -rf $(@D)
 	@tests/lib/make-pki $(@D)
 	@touch $@
+
+$(B)/shim/shimx64.efi: tests/lib/fetch-shim
+	@tests/lib/fetch-shim $@
 
 PROVE := prove --timer --merge --exec tests/lib/tap
 export LANZA_BUILD := $(abspath $(B))

@@ -10,6 +10,7 @@
 #include "daemon/esp/esp-names.h"
 #include "daemon/firmware/boot-entry.h"
 #include "daemon/firmware/secure-boot.h"
+#include "daemon/firmware/vendor-certificates.h"
 #include "daemon/ops/system.h"
 #include "daemon/pe/pe-image.h"
 #include "daemon/trust/trust.h"
@@ -34,10 +35,36 @@ static int judge_soundness(Span image, const char *what, Failure *failure) {
         return failure_set(failure, CONDITION_WOULD_NOT_BOOT, "%s is no PE image, or a damaged one", what);
 }
 
+/* The class of Microsoft's certificates that lets IMAGE run, which LISTS refuse as they are; NULL if none does. */
+static int class_that_allows(Span image, const TrustLists *lists, const char **ret) {
+        for (VendorClasses class = 1; class < VENDOR_ALL; class <<= 1) {
+                _cleanup_(trust_verdict_done) TrustVerdict verdict = {};
+                _cleanup_(buffer_done) Buffer db = {};
+                TrustLists wider = *lists;
+                int r;
+
+                r = buffer_append(&db, lists->db);
+                if (r >= 0)
+                        r = vendor_certificates_add(class, SECURE_VARIABLE_DB, &db);
+                wider.db = buffer_span(&db);
+                if (r > 0)
+                        r = trust_judge(image, &wider, &verdict);
+                if (r < 0 && r != -EBADMSG)
+                        return r;
+                if (verdict.allowed) {
+                        *ret = vendor_class_name(class);
+                        return 0;
+                }
+        }
+        *ret = NULL;
+        return 0;
+}
+
 /* Refuses with WouldNotBoot if LISTS (NULL: nothing is enforced) refuse IMAGE, which WHAT names at the beginning of a
  * sentence. */
 static int judge(Span image, const TrustLists *lists, const char *what, Failure *failure) {
         _cleanup_(trust_verdict_done) TrustVerdict verdict = {};
+        const char *class;
         int r;
 
         if (!lists)
@@ -47,8 +74,12 @@ static int judge(Span image, const TrustLists *lists, const char *what, Failure 
                 return failure_set_errno(failure, r, "Cannot judge %s", what);
         if (verdict.allowed)
                 return 0;
-        return failure_set(failure, CONDITION_WOULD_NOT_BOOT, "%s would be refused by the firmware: %s", what,
-                           verdict.reason);
+        r = class_that_allows(image, lists, &class);
+        if (r < 0)
+                return failure_set_errno(failure, r, "Cannot judge %s", what);
+        return failure_set(failure, CONDITION_WOULD_NOT_BOOT, "%s would be refused by the firmware: %s%s%s", what,
+                           verdict.reason, class ? "; it needs Microsoft's certificates of the class " : "",
+                           class ?: "");
 }
 
 /* The image is kept for writing, as long as all of them together are small. */
@@ -324,7 +355,8 @@ int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList 
         r = judge_volume(context, &lists, warnings, failure);
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT) && failure && !failure->hint)
                 failure_set_hint(failure,
-                                 "Run 'sync', which signs what is ours; what is not ours has to be signed by a "
-                                 "key that is enrolled, or to leave the boot order. Nothing was changed.");
+                                 "Run 'sync', which signs what is ours; what Microsoft signed needs '--microsoft' with "
+                                 "its class; what else is not ours has to be signed by a key that is enrolled, or to "
+                                 "leave the boot order. Nothing was changed.");
         return r;
 }

@@ -17,8 +17,8 @@ int boot_check_plan(const Context *context, WantedSystem *system, const Plan *pl
 
 /* Holds what the machine boots from against lists that are about to be enrolled: our images, systemd-boot and the
  * fallback loader on the ESP, and the files that active boot entries name. WouldNotBoot for the first that would be
- * refused, or if there is no image of ours. WARNINGS tells which entries could not be judged, since their files are not
- * on this ESP. */
+ * refused, naming the class of Microsoft's certificates that would change this, or if there is no image of ours.
+ * WARNINGS tells which entries could not be judged, since their files are not on this ESP. */
 int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList *warnings, Failure *failure);
 
 /* Holds the same against what the firmware holds now, if it enforces Secure Boot or will at the next start; else asks

@@ -9,6 +9,8 @@
 
 #include "daemon/firmware/enrollment.h"
 #include "daemon/firmware/secure-boot.h"
+#include "daemon/firmware/signature-list.h"
+#include "daemon/firmware/vendor-certificates.h"
 #include "daemon/ops/boot-check.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/parameters.h"
@@ -16,6 +18,7 @@
 
 typedef struct EnrollParameters {
         WriteParameters write;
+        char *microsoft;
         bool risk_accepted;
         char *export;
         char *output;
@@ -24,6 +27,12 @@ typedef struct EnrollParameters {
 
 static const Field parameter_fields[] = {
         WRITE_PARAMETER_FIELDS(EnrollParameters),
+        {.name = "microsoft",
+         .type = FIELD_STRING,
+         .offset = offsetof(EnrollParameters, microsoft),
+         .help = "also Microsoft's certificates: windows, third-party, option-rom; without a class, all",
+         .argument = "CLASS,...",
+         .implied = "all"},
         {.name = "yes-this-might-brick-my-machine",
          .type = FIELD_BOOLEAN,
          .offset = offsetof(EnrollParameters, risk_accepted),
@@ -50,6 +59,7 @@ typedef struct EnrolledVariable {
         char *signed_by; /* the role whose key signs the write */
         bool written;    /* or, in a dry run, would be: false where the variable holds exactly this already */
         uint64_t entries_kept, entries_added;
+        StringList certificates_added; /* subjects */
 } EnrolledVariable;
 
 static const Field variable_fields[] = {
@@ -58,6 +68,7 @@ static const Field variable_fields[] = {
         FIELD(EnrolledVariable, written, FIELD_BOOLEAN, "written"),
         FIELD(EnrolledVariable, entries_kept, FIELD_UNSIGNED, "entries-kept"),
         FIELD(EnrolledVariable, entries_added, FIELD_UNSIGNED, "entries-added"),
+        FIELD(EnrolledVariable, certificates_added, FIELD_STRINGS, "certificates-added"),
 };
 
 static const Record variable_record = RECORD(EnrolledVariable, variable_fields);
@@ -91,6 +102,7 @@ static const SecureVariable enrolled[] = {SECURE_VARIABLE_PK, SECURE_VARIABLE_KE
 
 typedef struct Enrollment {
         Context *context;
+        VendorClasses classes;
         Signer *signers[SECURE_VARIABLE_COUNT];
         SecureBootState state;
         EnrollmentPlan plan;
@@ -104,7 +116,7 @@ static void enrollment_done(Enrollment *enrollment) {
         enrollment_plan_done(&enrollment->plan);
 }
 
-static int check_parameters(const EnrollParameters *asked, Failure *failure) {
+static int check_parameters(const EnrollParameters *asked, VendorClasses *ret_classes, Failure *failure) {
         if (asked->export && strcmp(asked->export, "esl") != 0 && strcmp(asked->export, "auth") != 0)
                 return parameter_refused(failure, "'%s' is no format for --export: esl and auth are", asked->export);
         if (!asked->export != !asked->output)
@@ -112,7 +124,12 @@ static int check_parameters(const EnrollParameters *asked, Failure *failure) {
                                                   "the folder");
         if (asked->timestamp > INT64_MAX)
                 return parameter_refused(failure, "--timestamp is out of range");
-        return 0;
+        if (!asked->microsoft)
+                return 0;
+        int r = vendor_classes_parse(asked->microsoft, ret_classes, failure);
+        if (r < 0)
+                failure_set_hint(failure, "Nothing was changed.");
+        return r;
 }
 
 static int read_state(Enrollment *enrollment, const EnrollParameters *asked, Failure *failure) {
@@ -133,8 +150,17 @@ static int read_signers(Enrollment *enrollment, Failure *failure) {
 }
 
 static int plan(Enrollment *enrollment, int64_t timestamp, Failure *failure) {
+        _cleanup_(buffer_done) Buffer kek = {}, db = {};
         EnrollmentRequest request = {};
         int r;
+
+        r = vendor_certificates_add(enrollment->classes, SECURE_VARIABLE_KEK, &kek);
+        if (r >= 0)
+                r = vendor_certificates_add(enrollment->classes, SECURE_VARIABLE_DB, &db);
+        if (r < 0)
+                return r;
+        request.extra[SECURE_VARIABLE_KEK] = buffer_span(&kek);
+        request.extra[SECURE_VARIABLE_DB] = buffer_span(&db);
 
         r = key_store_owner(enrollment->context->keys, &request.owner, failure);
         if (r < 0)
@@ -164,29 +190,64 @@ static int fix_timestamp(Enrollment *enrollment, const EnrollParameters *asked, 
         return r < 0 ? r : plan(enrollment, timestamp, failure);
 }
 
-static int check_risk(const EnrollParameters *asked, Failure *failure) {
-        if (asked->risk_accepted)
-                return 0;
-        return failure_set(failure, CONDITION_OPTION_ROM_RISK,
-                           "Only your own keys would be enrolled, and it is not known whether a device of this machine "
-                           "(such as a graphics card) needs firmware that its vendor signed: without it the machine "
-                           "might show nothing or not start at all");
-}
-
-static const Buffer *planned_db(const EnrollmentPlan *enrollment_plan) {
+static Span planned_db(const Enrollment *enrollment) {
         for (size_t i = 0; i < ENROLLMENT_STEPS; i++)
-                if (enrollment_plan->steps[i].variable == SECURE_VARIABLE_DB)
-                        return &enrollment_plan->steps[i].lists;
-        return NULL;
+                if (enrollment->plan.steps[i].variable == SECURE_VARIABLE_DB)
+                        return buffer_span(&enrollment->plan.steps[i].lists);
+        return (Span){};
 }
 
-static int report(const EnrollmentPlan *enrollment_plan, EnrollResult *result) {
+static int check_risk(const Enrollment *enrollment, const EnrollParameters *asked, Failure *failure) {
+        int r = vendor_certificates_cover_option_roms(planned_db(enrollment));
+
+        if (r != 0 || asked->risk_accepted)
+                return r;
+        return failure_set(failure, CONDITION_OPTION_ROM_RISK,
+                           "db would not hold all of Microsoft's certificates for devices, and it is not known whether "
+                           "one of this machine (such as a graphics card) needs firmware that they allow: without it "
+                           "the machine might show nothing or not start at all");
+}
+
+static int warn_of_others_loaders(const Enrollment *enrollment, EnrollResult *result) {
+        int r = vendor_certificates_allow_third_party(planned_db(enrollment));
+
+        if (r <= 0)
+                return r;
+        return string_list_add(&result->warnings,
+                               "db holds Microsoft's certificates for third parties: any boot loader that Microsoft "
+                               "signed will start, every distribution's shim among them");
+}
+
+/* The subjects of certificates that a step brings. */
+static int list_added(const Enrollment *enrollment, const EnrollmentStep *step, StringList *ret) {
+        Span present = buffer_span(&enrollment->state.variables[step->variable].lists);
+        SignatureIterator iterator = signature_iterator(buffer_span(&step->lists));
+        SignatureEntry entry;
+        int r;
+
+        while ((r = signature_iterator_next(&iterator, &entry)) > 0) {
+                _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
+
+                r = signature_database_contains(present, &entry.type, /* owner= */ NULL, entry.data);
+                if (r == 0 && certificate_from_der(entry.data, &certificate) >= 0)
+                        r = string_list_add(ret, certificate_subject(certificate));
+                if (r < 0)
+                        break;
+        }
+        return r;
+}
+
+static int report(const Enrollment *enrollment, EnrollResult *result) {
         for (size_t i = 0; i < ENROLLMENT_STEPS; i++) {
-                const EnrollmentStep *step = &enrollment_plan->steps[i];
+                const EnrollmentStep *step = &enrollment->plan.steps[i];
                 EnrolledVariable *variable = record_list_add(&result->variables, &variable_record);
+                int r;
 
                 if (!variable)
                         return -ENOMEM;
+                r = list_added(enrollment, step, &variable->certificates_added);
+                if (r < 0)
+                        return r;
                 variable->variable = strdup(secure_variable_name(step->variable));
                 variable->signed_by = strdup(secure_variable_name(step->signer));
                 variable->written = step->needed;
@@ -231,11 +292,12 @@ static int export_step(const Enrollment *enrollment, const EnrollmentStep *step,
 
 static int export(Enrollment *enrollment, const EnrollParameters *asked, EnrollResult *result, Failure *failure) {
         _cleanup_(close_fd) int folder = file_open(AT_FDCWD, asked->output, O_RDONLY | O_DIRECTORY, 0);
-        int r = 0;
+        int r;
 
         if (folder < 0)
                 return failure_set_errno(failure, folder, "Cannot open the folder %s", asked->output);
-        if (exports_signatures(asked) && !asked->write.dry_run)
+        r = warn_of_others_loaders(enrollment, result);
+        if (r >= 0 && exports_signatures(asked) && !asked->write.dry_run)
                 r = fix_timestamp(enrollment, asked, failure);
         for (size_t i = 0; r >= 0 && i < ENROLLMENT_STEPS; i++)
                 r = export_step(enrollment, &enrollment->plan.steps[i], asked, folder, result, failure);
@@ -265,10 +327,13 @@ static int enroll(Enrollment *enrollment, const EnrollParameters *asked, EnrollR
         r = enrollment_check(&enrollment->plan, &enrollment->state, context->variables, failure);
         if (r < 0)
                 return r;
-        r = check_risk(asked, failure);
+        r = check_risk(enrollment, asked, failure);
         if (r < 0)
                 return r;
-        r = boot_check_enrollment(context, buffer_span(planned_db(&enrollment->plan)),
+        r = warn_of_others_loaders(enrollment, result);
+        if (r < 0)
+                return r;
+        r = boot_check_enrollment(context, planned_db(enrollment),
                                   buffer_span(&enrollment->state.variables[SECURE_VARIABLE_DBX].lists),
                                   &result->warnings, failure);
         if (r < 0 || asked->write.dry_run)
@@ -290,7 +355,7 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         int r;
 
         made->dry_run = asked->write.dry_run;
-        r = check_parameters(asked, failure);
+        r = check_parameters(asked, &enrollment.classes, failure);
         if (r < 0)
                 return r;
         if (!made->dry_run && key_store_fd(context->keys) >= 0) {
@@ -310,7 +375,7 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         r = asked->export ? export(&enrollment, asked, made, failure) : enroll(&enrollment, asked, made, failure);
         if (r < 0)
                 return r;
-        return asked->export ? 0 : report(&enrollment.plan, made);
+        return asked->export ? 0 : report(&enrollment, made);
 }
 
 const Operation enroll_keys_operation = {

@@ -7,6 +7,7 @@
 #include "daemon/crypto/certificate.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/firmware/signature-list.h"
+#include "daemon/firmware/vendor-certificates.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/parameters.h"
 #include "daemon/util/encode.h"
@@ -56,7 +57,11 @@ static const Record result_record = RECORD(ListResult, result_fields);
 static const char *origin_of(const Context *context, const SignatureEntry *entry, const Certificate *certificate) {
         if (certificate && key_store_has_held(context->keys, certificate))
                 return "own";
-        return guid_equal(&entry->owner, &signature_owner_microsoft) ? "microsoft" : "foreign";
+        /* Some firmware has Microsoft's certificates with an owner of its own. */
+        if (guid_equal(&entry->owner, &signature_owner_microsoft) ||
+            (certificate && vendor_certificate_is(entry->data)))
+                return "microsoft";
+        return "foreign";
 }
 
 static char *guid_text(const Guid *guid) {

@@ -30,6 +30,7 @@ typedef struct Field {
         const Record *record; /* of FIELD_RECORDS' items */
         const char *help;     /* parameters: one line for a person */
         const char *argument; /* parameters: what stands behind "=" in the help; NULL for a boolean */
+        const char *implied;  /* parameters: the value of an option that is given without one; NULL: it needs one */
 } Field;
 
 struct Record {

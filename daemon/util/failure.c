@@ -38,7 +38,7 @@ static const struct {
                  "Boot this system in UEFI mode, with efivarfs mounted on /sys/firmware/efi/efivars."},
         [CONDITION_OPTION_ROM_RISK] =
                 {"OptionRomRisk", EXIT_REFUSED, ECONNREFUSED,
-                 "If no device of this machine needs firmware signed by its vendor, add '--yes-this-might-brick-my-machine'."},
+                 "Add '--microsoft', or '--microsoft=option-rom' for devices alone: Microsoft signs such firmware for its makers. Only if no device of this machine needs any, add '--yes-this-might-brick-my-machine'."},
         [CONDITION_WOULD_NOT_BOOT] = {"WouldNotBoot", EXIT_REFUSED, EHOSTDOWN, "Nothing was changed."},
         [CONDITION_ESP_NOT_FOUND] =
                 {"EspNotFound", EXIT_REFUSED, ENODEV,

@@ -20,7 +20,9 @@ PARAMETERS = {
     "create-keys": ["dry-run", "timeout=", "bits="],
     "sync": ["dry-run", "timeout="],
     "gc": ["dry-run", "timeout="],
-    "enroll-keys": ["dry-run", "timeout=", "yes-this-might-brick-my-machine", "export=", "output=", "timestamp="],
+    "enroll-keys": [
+        "dry-run", "timeout=", "microsoft[=", "yes-this-might-brick-my-machine", "export=", "output=", "timestamp=",
+    ],  # fmt: skip
     "list-enrolled-keys": ["variable="],
     "status": ["check"],
 }
@@ -148,7 +150,7 @@ def test_help():
         assert f"\n  {verb} " in done.stdout.decode(), verb
         shown = run("--oneshot", verb, "--help")
         assert shown.returncode == 0 and shown.stderr == b""
-        found = re.findall(r"^  --([a-z-]+=?)", shown.stdout.decode(), re.MULTILINE)
+        found = re.findall(r"^  --([a-z-]+(?:\[?=)?)", shown.stdout.decode(), re.MULTILINE)
         assert sorted(found) == sorted(parameters + COMMON), (verb, found)
     assert "[TOPLEVEL]" in run("--oneshot", "sync", "--help").stdout.decode()
     verbs = re.findall(r"^  ([a-z][a-z-]+)  ", done.stdout.decode(), re.MULTILINE)
@@ -283,6 +285,35 @@ def test_private_files():
             assert (tree.top / f"{name}.auth").stat().st_mode & 0o777 == 0o644
 
 
+def microsoft(tree, *arguments):
+    """How many certificates for KEK and for db ARGUMENTS export, by efitools."""
+    folder = tree.top / "exported"
+    folder.mkdir()
+    oneshot("enroll-keys", tree.option(), *arguments, "--export=esl", f"--output={folder}")
+    for name in ("KEK", "db"):
+        subprocess.run(["sig-list-to-certs", f"{name}.esl", name], cwd=folder, stdout=subprocess.DEVNULL, check=True)
+    counts = tuple(len(list(folder.glob(f"{name}-*.der"))) for name in ("KEK", "db"))
+    shutil.rmtree(folder)
+    return counts
+
+
+def test_optional_value():
+    with Tree() as tree:
+        oneshot("create-keys", tree.option())
+        assert microsoft(tree) == (1, 1)
+        assert microsoft(tree, "--microsoft") == (3, 6)
+        assert microsoft(tree, "--microsoft=all") == (3, 6)
+        assert microsoft(tree, "--microsoft=windows") == (3, 3)
+        assert microsoft(tree, "--microsoft=windows,option-rom") == (3, 5)
+        assert microsoft(tree, "--microsoft", "--microsoft=windows") == (3, 3)
+        for value in ("", "linux", "windows,", "windows;option-rom"):
+            error = refused("BadConfiguration", "enroll-keys", tree.option(), f"--microsoft={value}")
+            assert "windows, third-party and option-rom" in error["message"], error
+    assert "too many" in usage("--oneshot", "enroll-keys", "--microsoft", "windows")
+    for option in ("--microsof", "--microsofts=windows"):
+        assert "no such option" in usage("--oneshot", "enroll-keys", option)
+
+
 def test_at_once():
     with Tree() as tree:
         oneshot("create-keys", tree.option())
@@ -327,6 +358,7 @@ TESTS = {
     "configuration-comes-from-the-tree-or-one-file": test_configuration,
     "key-store-outside-the-tree": test_keys,
     "modes-do-not-depend-on-the-umask": test_private_files,
+    "an-option-may-imply-its-value": test_optional_value,
     "runs-at-once-take-turns": test_at_once,
     "locked-folders-are-busy-after-the-timeout": test_busy,
     "lost-output-is-a-failure": test_lost_output,
