@@ -25,9 +25,9 @@ import time
 import archive
 
 # Where steps usually take a second or two, and a booted system 20: at least five times that, for a busy computer.
-COMMAND_SECONDS = 60
-BOOT_SECONDS = 240
-OFF_SECONDS = 60
+COMMAND_SECONDS = 120
+BOOT_SECONDS = 300
+OFF_SECONDS = 120
 
 ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 ESP_MEGABYTES = 192

@@ -11,6 +11,7 @@ A step that raises is "not ok", with the reason; the steps after it, which would
 not run. A step with independent=True lets the scenario go on.
 """
 import contextlib
+import signal
 import sys
 import time
 import traceback
@@ -52,7 +53,9 @@ class Plan:
 
 
 def run(prefix, scenario):
-    """Runs SCENARIO(plan), prints the closing count, and exits: 0 if every step was good."""
+    """Runs SCENARIO(plan), prints the closing count, and exits: 0 if every step was good. Asked to end (SIGTERM), it still
+    cleans up."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
     plan = Plan(prefix)
     try:
         scenario(plan)

@@ -26,7 +26,7 @@ OFFSETS = 200 if LONG else 20
 
 CASE = "\\EFI\\Linux\\case.efi"
 NEXT_BOOTS = "stage 1: initrd of generation 2,"
-REFUSAL_SECONDS = 120
+REFUSAL_SECONDS = 240
 
 # Offset of MajorImageVersion in the optional header: a field that nobody looks at, but that is signed.
 IMAGE_VERSION = 44

@@ -146,8 +146,9 @@ def renew(plan, machine):
         assert machine.run(f"stat -c '%i %s %Y' {initrd}").text == before
         machine.lanzad("sync", machine.generations[4])
         assert hashlib.sha256(other).hexdigest() in machine.boot_files().values()
-    with plan.step("the-next-boot-runs-the-new-generation-with-what-is-in-the-store-now"):
-        machine.reboot()
+    with plan.step("after-a-power-cut-the-next-boot-runs-the-new-generation-with-what-is-in-the-store-now"):
+        machine.kill()
+        machine.boot()
         assert machine.secure_boot() == (0, 1)
         assert machine.booted() == machine.generations[4]
         assert "stage 1: initrd four (other)" in machine.console.text
@@ -190,6 +191,13 @@ def go_back(plan, machine):
         machine.lanzad("sync", machine.generations[7])
         for number in (2, 5, 6, 7):
             machine.entry(number)
+    with plan.step("gc-removes-what-a-deleted-generation-leaves-and-nothing-else"):
+        before, image = machine.boot_files(), "/EFI/Linux/" + machine.entry(5)
+        machine.run("rm /nix/var/nix/profiles/system-5-link")
+        machine.lanzad("gc")
+        gone = before.keys() - machine.boot_files().keys()
+        assert image in gone and len(gone) == 2, gone
+        assert {path: before[path] for path in before if path not in gone} == machine.boot_files()
 
 
 def scenario(plan):
