@@ -69,8 +69,8 @@ static void report_progress(Apply *apply, StepKind kind, uint64_t more) {
 static int io_failure(int error, const char *what, const char *path, Failure *failure) {
         if (error == -EROFS)
                 return failure_set(failure, CONDITION_ESP_READ_ONLY,
-                                   "cannot %s %s: the EFI system partition is read-only", what, path);
-        return failure_set_errno(failure, error, "cannot %s %s on the EFI system partition", what, path);
+                                   "Cannot %s %s: the EFI system partition is read-only", what, path);
+        return failure_set_errno(failure, error, "Cannot %s %s on the EFI system partition", what, path);
 }
 
 /* Says how much is missing for what STEP and all after it take. Called when nothing of theirs is on the volume. */
@@ -82,7 +82,7 @@ static int full_failure(Apply *apply, const Step *step, Failure *failure) {
         if (apply->io->free_bytes(apply->io, &available) < 0)
                 available = 0;
         return failure_set(failure, CONDITION_ESP_FULL,
-                           "the EFI system partition is full: at least %" PRIu64 " bytes are missing",
+                           "The EFI system partition is full: at least %" PRIu64 " bytes are missing",
                            needed > available ? needed - available : 1);
 }
 
@@ -127,7 +127,7 @@ static int check_digest(Digest *digest, uint64_t size, const WantedContent *cont
         expected = hex_encode((Span){content->hash.bytes, SHA256_SIZE});
         found = hex_encode((Span){bytes, SHA256_SIZE});
         failure_set(failure, CONDITION_FAILED,
-                    "the source of %s changed while it was copied: expected %" PRIu64 " bytes with SHA-256 %s, found "
+                    "The source of %s changed while it was copied: expected %" PRIu64 " bytes with SHA-256 %s, found "
                     "%" PRIu64 " with %s",
                     content->name, content->size, expected ?: "?", size, found ?: "?");
         return -EBADMSG;
@@ -154,7 +154,7 @@ static int copy_content(Apply *apply, int source, const WantedContent *content, 
                         continue;
                 }
                 if (n < 0)
-                        return failure_set_errno(failure, -errno, "cannot read the source of %s", content->name);
+                        return failure_set_errno(failure, -errno, "Cannot read the source of %s", content->name);
                 if (n == 0)
                         break;
                 r = digest_update(digest, (Span){chunk.data, n});
@@ -176,7 +176,7 @@ static int write_content(Apply *apply, const WantedContent *content, EspFile *fi
 
         r = sources->open_content(sources->userdata, content, &source, failure);
         if (r < 0)
-                return failure_set_errno(failure, r, "cannot open the source of %s", content->name);
+                return failure_set_errno(failure, r, "Cannot open the source of %s", content->name);
         *ret_size = content->size;
         return copy_content(apply, source, content, file, failure);
 }
@@ -192,7 +192,7 @@ static int build(Apply *apply, const Step *step, Buffer *ret, Failure *failure) 
                 r = sources->build_image(sources->userdata, step->image, ret, failure);
         else
                 r = sources->build_loader(sources->userdata, ret, failure);
-        return r < 0 ? failure_set_errno(failure, r, "cannot make %s", step->path) : 0;
+        return r < 0 ? failure_set_errno(failure, r, "Cannot make %s", step->path) : 0;
 }
 
 static int write_bytes(Apply *apply, const Step *step, EspFile *file, uint64_t *ret_size, Failure *failure) {
@@ -429,7 +429,7 @@ static int sync_sources(const ApplySources *sources, Failure *failure) {
         for (size_t i = 0; i < sources->durable_count; i++)
                 if (syncfs(sources->durable_fds[i]) < 0)
                         return failure_set_errno(failure, -errno,
-                                                 "cannot make the file systems of the store and the profiles durable");
+                                                 "Cannot make the file systems of the store and the profiles durable");
         return 0;
 }
 

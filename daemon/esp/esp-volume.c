@@ -167,7 +167,7 @@ static int not_found(VolumeRole role, const StringList *findings, Failure *failu
                 r = buffer_append_format(&text, "%s%s", i > 0 ? "; " : "", findings->items[i]);
         if (r < 0)
                 return r;
-        return failure_set(failure, CONDITION_ESP_NOT_FOUND, "no %s is mounted: %.*s", role_name(role), (int)text.size,
+        return failure_set(failure, CONDITION_ESP_NOT_FOUND, "No %s is mounted: %.*s", role_name(role), (int)text.size,
                            text.data);
 }
 
@@ -183,7 +183,7 @@ int esp_volume_open(int root, const char *path, VolumeRole role, const VolumeSea
                 if (r >= 0)
                         return 0;
                 if (r != -ENODEV)
-                        return failure_set_errno(failure, r, "cannot look for the %s at %s", role_name(role), paths[i]);
+                        return failure_set_errno(failure, r, "Cannot look for the %s at %s", role_name(role), paths[i]);
         }
         return not_found(role, &findings, failure);
 }
@@ -197,6 +197,6 @@ void esp_volume_done(EspVolume *volume) {
 int esp_volume_check_writable(const EspVolume *volume, Failure *failure) {
         if (!volume->read_only)
                 return 0;
-        return failure_set(failure, CONDITION_ESP_READ_ONLY, "the %s on %s is mounted read-only",
+        return failure_set(failure, CONDITION_ESP_READ_ONLY, "The %s on %s is mounted read-only",
                            role_name(volume->role), volume->path);
 }

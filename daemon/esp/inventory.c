@@ -249,7 +249,7 @@ static int open_folder(int root, const char *path, StringList *ret_names, int *r
         if (r >= 0)
                 r = file_open(root, path, O_RDONLY | O_DIRECTORY, 0);
         if (r < 0)
-                return failure_set_errno(failure, r, "cannot list the folder %s of the EFI system partition", path);
+                return failure_set_errno(failure, r, "Cannot list the folder %s of the EFI system partition", path);
         *ret_fd = r;
         return 0;
 }
@@ -278,7 +278,7 @@ static int read_folder(int root, const char *path, const InventoryParameters *pa
         for (size_t i = first_leftover; i < inventory->leftover_count && r >= 0; i++)
                 r = find_twin(&reading, &names, &inventory->leftovers[i]);
         if (r < 0)
-                return failure_set_errno(failure, r, "cannot read the folder %s of the EFI system partition", path);
+                return failure_set_errno(failure, r, "Cannot read the folder %s of the EFI system partition", path);
         return 0;
 }
 

@@ -165,14 +165,14 @@ static int find_image(Planner *planner, const WantedImage *wanted, ssize_t *ret_
 static int skip_image(Planner *planner, const WantedImage *wanted, const char *obstacle, Failure *failure) {
         if (wanted->is_default) {
                 failure_set(failure, CONDITION_FAILED,
-                            "cannot write the boot image of %s: something that is no file stands under the name %s",
+                            "Cannot write the boot image of %s: something that is no file stands under the name %s",
                             wanted->title, obstacle);
                 failure_set_hint(failure, "Look at what it is, and move it away.");
                 return -EEXIST;
         }
         return string_list_add_format(&planner->plan.warnings,
                                       "The boot image of %s is not written: something that is no file stands under "
-                                      "the name %s.",
+                                      "the name %s",
                                       wanted->title, obstacle);
 }
 
@@ -294,7 +294,7 @@ static int shield_contents(Planner *planner, const EspImage *image) {
         planner->keep_contents = true;
         return string_list_add_format(&planner->plan.warnings,
                                       ESP_IMAGE_FOLDER "/%s cannot be read (%s): no kernel and no initrd is removed, "
-                                                       "since it might refer to it.",
+                                                       "since it might refer to it",
                                       image->name, strerror(-image->error));
 }
 

@@ -19,7 +19,7 @@ static int judge_loader(Planner *planner, LoaderPlace place, bool *ret) {
         *ret = false;
         if (loader->exists && !loader->regular)
                 return string_list_add_format(&planner->plan.warnings,
-                                              "%s is no file: systemd-boot is not installed there.", loader->path);
+                                              "%s is no file: systemd-boot is not installed there", loader->path);
         if (loader->exists && loader->size > 0 && !loader->version && place == LOADER_FALLBACK)
                 return 0; /* another system's */
         if (!loader->exists || loader->size == 0 || !loader->version || loader->error < 0) {
@@ -31,7 +31,7 @@ static int judge_loader(Planner *planner, LoaderPlace place, bool *ret) {
         if (order < 0 && !good)
                 return string_list_add_format(&planner->plan.warnings,
                                               "%s is systemd-boot %s, which the current key has not signed: it is "
-                                              "replaced by %s, although that is older.",
+                                              "replaced by %s, although that is older",
                                               loader->path, loader->version, wanted->loader_version);
         return 0;
 }
@@ -66,7 +66,7 @@ static int write_loader_conf(Planner *planner) {
         if (!wanted->has_loader_conf || wanted->garbage_only)
                 return 0;
         if (inventory->loader_conf_blocked)
-                return string_list_add(&planner->plan.warnings, "loader/loader.conf is no file: it is not written.");
+                return string_list_add(&planner->plan.warnings, "loader/loader.conf is no file: it is not written");
         if (inventory->has_loader_conf &&
             span_equal(buffer_span(&inventory->loader_conf), buffer_span(&wanted->loader_conf)))
                 return 0;

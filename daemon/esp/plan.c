@@ -84,7 +84,7 @@ static int remove_leftovers(Planner *planner) {
                 if (leftover->twin) {
                         r = string_list_add_format(&planner->plan.warnings,
                                                    "%s and %s may be one file, as a power cut leaves it: neither is "
-                                                   "touched until the file system was checked (fsck.vfat).",
+                                                   "touched until the file system was checked (fsck.vfat)",
                                                    leftover->path, leftover->twin);
                         if (r < 0)
                                 return r;
@@ -159,7 +159,7 @@ static int check_space(const Planner *planner, VolumeSpace space, Failure *failu
         if (planner->plan.takes <= available)
                 return 0;
         return failure_set(failure, CONDITION_ESP_FULL,
-                           "the new boot files do not fit on the EFI system partition: %" PRIu64 " bytes are needed, "
+                           "The new boot files do not fit on the EFI system partition: %" PRIu64 " bytes are needed, "
                            "%" PRIu64 " are free, %" PRIu64 " are missing (what is replaced or removed afterwards has "
                            "%" PRIu64 ")",
                            planner->plan.takes, available, planner->plan.takes - available, garbage);
@@ -186,7 +186,7 @@ static int run_planner(Planner *planner, VolumeSpace space, Failure *failure) {
                 return r;
         if (planner->bootable == 0 && (!planner->wanted->garbage_only || planner_removes_images(planner)))
                 return failure_set(failure, CONDITION_NOTHING_BOOTABLE,
-                                   "no boot image would remain on the EFI system partition");
+                                   "No boot image would remain on the EFI system partition");
         for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
                 r = parts[i](planner);
                 if (r < 0)
@@ -208,7 +208,7 @@ int plan_make(const Inventory *inventory, const Wanted *wanted, VolumeSpace spac
 
         r = run_planner(&planner, space, failure);
         if (r < 0)
-                return failure_set_errno(failure, r, "cannot plan the changes to the EFI system partition");
+                return failure_set_errno(failure, r, "Cannot plan the changes to the EFI system partition");
         *ret = TAKE_STRUCT(planner.plan);
         return 0;
 }

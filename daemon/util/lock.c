@@ -25,9 +25,9 @@ int folder_lock(int fd, const char *name, uint64_t timeout_ms, LockWaiting waiti
                 if (errno == EINTR)
                         continue;
                 if (errno != EWOULDBLOCK)
-                        return failure_set_errno(failure, -errno, "cannot lock %s", name);
+                        return failure_set_errno(failure, -errno, "Cannot lock %s", name);
                 if (now_ms() - start >= timeout_ms)
-                        return failure_set(failure, CONDITION_BUSY, "%s is locked by another operation that is running",
+                        return failure_set(failure, CONDITION_BUSY, "Another operation that is running has locked %s",
                                            name);
                 if (waiting)
                         waiting(userdata, name);

@@ -165,10 +165,10 @@ static void test_folder_in_place_of_default_content(Planning *planning, gconstpo
 
 static void test_nothing_bootable(Planning *planning, gconstpointer unused) {
         volume_put(&planning->volume, &one);
-        assert_failure(planning, CONDITION_NOTHING_BOOTABLE, "no boot image");
+        assert_failure(planning, CONDITION_NOTHING_BOOTABLE, "No boot image");
         failure_done(&planning->failure);
         planning->wanted.garbage_only = true;
-        assert_failure(planning, CONDITION_NOTHING_BOOTABLE, "no boot image");
+        assert_failure(planning, CONDITION_NOTHING_BOOTABLE, "No boot image");
 }
 
 static void test_no_garbage_nowhere(Planning *planning, gconstpointer unused) {
