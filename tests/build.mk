@@ -91,8 +91,9 @@ export LANZA_VARIANT := $(V)
 .PHONY: check check-unit check-firmware check-long check-built
 check: deps ## Run every test (installs what is missing)
 	@$(MAKE) --no-print-directory -j2 check-built
+# What boots machines takes longest and goes first.
 check-built: $(UNIT_TESTS) $(UNIT_INPUTS) $(FIRMWARE_INPUTS)
-	@$(PROVE) -j2 $(UNIT_TESTS) $(FIRMWARE_TESTS)
+	@$(PROVE) -j2 $(FIRMWARE_TESTS) $(UNIT_TESTS)
 check-unit: $(UNIT_TESTS) $(UNIT_INPUTS) ## Run the unit tests, with sanitizers
 	@$(PROVE) -j2 $(UNIT_TESTS)
 check-firmware: $(FIRMWARE_INPUTS) ## Run the tests that boot real firmware in QEMU
