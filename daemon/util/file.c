@@ -187,24 +187,34 @@ int folder_fsync(int dir, const char *path) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* Opens the folder NAME in PARENT, beneath which it is, after making it if need be. */
+static int folder_make_one(int parent, const char *name, mode_t mode) {
+        int fd = file_open(parent, name, O_PATH | O_DIRECTORY, 0);
+
+        if (fd != -ENOENT)
+                return fd;
+        if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
+                return -errno;
+        return file_open(parent, name, O_PATH | O_DIRECTORY, 0);
+}
+
 int folder_make(int dir, const char *path, mode_t mode) {
         _cleanup_(free_pointer) char *partial = strdup(path);
-        struct stat st;
+        _cleanup_(close_fd) int folder = -EBADF;
+        char *rest;
 
         if (!partial)
                 return -ENOMEM;
-        for (char *slash = partial; slash;) {
-                slash = strchr(slash + 1, '/');
-                if (slash)
-                        *slash = 0;
-                if (mkdirat(dir, partial, mode) < 0 && errno != EEXIST)
-                        return -errno;
-                if (slash)
-                        *slash = '/';
+        /* One after another: mkdirat(2) on a longer path would follow links out of DIR. */
+        for (char *name = strtok_r(partial, "/", &rest); name; name = strtok_r(NULL, "/", &rest)) {
+                int next = folder_make_one(folder >= 0 ? folder : dir, name, mode);
+
+                if (next < 0)
+                        return next;
+                close_fd(&folder);
+                folder = next;
         }
-        if (fstatat(dir, path, &st, 0) < 0)
-                return -errno;
-        return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+        return 0;
 }
 
 static void close_folder(DIR **folder) {

@@ -174,6 +174,17 @@ static void test_replace(void) {
         }
 }
 
+static void test_folders_beneath(void) {
+        _cleanup_(test_folder_cleanup) char *folder = test_folder_make(), *outside = test_folder_make();
+        g_autofree char *link = test_path(folder, "away");
+        _cleanup_(close_fd) int dir = open_folder(folder);
+
+        g_assert_cmpint(symlink(outside, link), ==, 0);
+        g_assert_cmpint(folder_make(dir, "away/new", 0700), ==, -EXDEV);
+        g_assert_cmpint(folder_make(dir, "../new", 0700), ==, -EXDEV);
+        g_assert_false(test_exists(outside, "new"));
+}
+
 static void test_folders(void) {
         _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
         _cleanup_(close_fd) int dir = open_folder(folder);
@@ -223,6 +234,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/util/file/leaves-nothing-of-a-failed-write", test_failed_write);
         g_test_add_func("/util/file/replaces-all-or-nothing-at-every-cut", test_replace);
         g_test_add_func("/util/file/makes-and-lists-folders", test_folders);
+        g_test_add_func("/util/file/makes-no-folder-where-a-link-leads-away", test_folders_beneath);
         g_test_add_func("/util/file/joins-with-one-slash", test_join);
         return g_test_run();
 }
