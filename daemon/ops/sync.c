@@ -17,6 +17,7 @@
 #include "daemon/ops/sync-result.h"
 #include "daemon/ops/system.h"
 #include "daemon/ops/wanted-system.h"
+#include "daemon/pe/authenticode.h"
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
 
@@ -149,6 +150,27 @@ static int work_out_wanted(Run *run, const SyncParameters *asked, bool garbage_o
         return wanted_system_init(&run->system, context, &run->builder, run->cache, &request, failure);
 }
 
+/* A boot loader that says it is signed by us, and whose signature is not good any more, is damaged: it would not run.
+ */
+static int verify_loaders(Run *run) {
+        for (LoaderPlace place = 0; place < LOADER_PLACES; place++) {
+                EspLoader *loader = &run->inventory.loaders[place];
+                _cleanup_(buffer_done) Buffer binary = {};
+                int r;
+
+                if (loader->error < 0 || !loader->signed_by_current)
+                        continue;
+                r = file_read(run->volume.fd, loader->path, BINARY_MAX_BYTES, &binary);
+                if (r >= 0)
+                        r = authenticode_verify(buffer_span(&binary), signer_certificate(run->builder.signer));
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        loader->error = r;
+        }
+        return 0;
+}
+
 static int make_plan(Run *run, Failure *failure) {
         Signer *signer = run->builder.signer;
         ImageFactsReader reader = {
@@ -165,6 +187,9 @@ static int make_plan(Run *run, Failure *failure) {
         int r;
 
         r = inventory_read(run->volume.fd, &parameters, &run->inventory, failure);
+        if (r < 0)
+                return r;
+        r = verify_loaders(run);
         if (r < 0)
                 return r;
         return plan_make(&run->inventory, &run->system.wanted, space, &run->plan, failure);

@@ -2,11 +2,14 @@
 
 /* What sync and gc do to an ESP. */
 
+#include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "daemon/util/file.h"
 #include "tests/lib/test-folder.h"
 #include "tests/lib/test-program.h"
 #include "tests/ops/machine-fixture.h"
@@ -548,6 +551,20 @@ static void test_gc_foreign(void) {
 
 #define TEST(name, function) g_test_add_func("/ops/sync/" name, function)
 
+static void test_damaged_loader(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *first = machine_run_status(machine, 0, "sync", NULL), *second = NULL;
+        g_autofree char *path = test_path(machine->root, "boot/" MACHINE_SYSTEMD_BOOT);
+        _cleanup_(close_fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+        uint8_t byte;
+
+        g_assert_cmpint(pread(fd, &byte, 1, 0x200), ==, 1);
+        byte ^= 1;
+        g_assert_cmpint(pwrite(fd, &byte, 1, 0x200), ==, 1);
+        second = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert(second, "partitions.0.loaders-written", MACHINE_SYSTEMD_BOOT);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         TEST("first-run-writes-and-signs-everything", test_first);
@@ -576,5 +593,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/ops/gc/removes-what-is-ours-and-writes-nothing", test_gc);
         g_test_add_func("/ops/gc/does-nothing-on-an-empty-esp", test_gc_empty);
         g_test_add_func("/ops/gc/touches-nothing-foreign-and-names-what-it-leaves", test_gc_foreign);
+        g_test_add_func("/ops/sync/replaces-a-boot-loader-whose-signature-is-not-good-any-more", test_damaged_loader);
         return g_test_run();
 }
