@@ -32,6 +32,7 @@ static const struct Key {
         KeyType type;
         size_t offset;
         const char *initial; /* NULL: unset */
+        bool without_effect; /* known, checked, and not used yet: whoever sets it is told */
 } keys[] = {
         {"Keys", "Directory", KEY_PATH, offsetof(Settings, key_directory), "/var/lib/lanzad"},
         {"Keys", "DatabaseKey", KEY_PATH, offsetof(Settings, database_key), NULL},
@@ -50,8 +51,8 @@ static const struct Key {
         {"Boot", "EntryToken", KEY_ENTRY_TOKEN, offsetof(Settings, entry_token), NULL},
         {"Boot", "AllowUnsigned", KEY_SWITCH, offsetof(Settings, allow_unsigned), "auto"},
         {"Esp", "Path", KEY_PATH, offsetof(Settings, esp_path), NULL},
-        {"Esp", "ExtraPaths", KEY_PATHS, offsetof(Settings, esp_extra_paths), NULL},
-        {"Esp", "XbootldrPath", KEY_PATH, offsetof(Settings, xbootldr_path), NULL},
+        {"Esp", "ExtraPaths", KEY_PATHS, offsetof(Settings, esp_extra_paths), NULL, .without_effect = true},
+        {"Esp", "XbootldrPath", KEY_PATH, offsetof(Settings, xbootldr_path), NULL, .without_effect = true},
         {"Esp", "BootEntry", KEY_SWITCH, offsetof(Settings, boot_entry), "auto"},
         {"Esp", "StrictPermissions", KEY_BOOLEAN, offsetof(Settings, strict_permissions), "no"},
 };
@@ -282,6 +283,9 @@ static int parse_assignment(Position *position, Settings *settings, char *line, 
         if (r == -EINVAL)
                 return failure_set(failure, CONDITION_BAD_CONFIGURATION, "%s:%u: %s=%.200s is not %s", position->file,
                                    position->line, name, value, expectations[key->type]);
+        if (r >= 0 && *value && key->without_effect)
+                return string_list_add_format(warnings, "%s:%u: %s= has no effect in this version", position->file,
+                                              position->line, name);
         return r;
 }
 

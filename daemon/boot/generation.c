@@ -133,6 +133,18 @@ static int set_link_problem(Generation *generation, int error) {
                            strerror(-error));
 }
 
+/* Whether the link itself names something in the store, as Nix makes it. A link by way of another folder would let the
+ * owner of that folder decide what is signed. */
+static int check_link_text(const Folder *folder, const char *name) {
+        static const char store[] = GENERATION_STORE "/";
+        char target[PATH_MAX];
+        ssize_t n = readlinkat(folder->fd, name, target, sizeof(target));
+
+        if (n < 0)
+                return -errno;
+        return (size_t)n > strlen(store) && memcmp(target, store, strlen(store)) == 0 ? 0 : -EXDEV;
+}
+
 /* Reads what the link leads to. What is wrong becomes the generation's problem; only lack of memory is an error. */
 static int read_generation(const Folder *folder, const char *name, Generation *generation) {
         struct stat st;
@@ -151,7 +163,10 @@ static int read_generation(const Folder *folder, const char *name, Generation *g
         r = toplevel_resolve(folder->root, generation->link, &generation->toplevel);
         if (r == -ENOMEM)
                 return r;
+        if (r >= 0)
+                r = check_link_text(folder, name);
         if (r < 0) {
+                free(TAKE_POINTER(generation->toplevel));
                 set_link_problem(generation, r);
                 return 0;
         }

@@ -86,7 +86,7 @@ static int add_secrets(ImageSource *source, const ImageSourceRequest *request, S
         Sha256 hash;
         int r;
 
-        if (!program)
+        if (!program || request->without_secrets)
                 return 0;
         /* It looks for secrets where it runs. */
         if (!request->context->live)

@@ -40,6 +40,7 @@ typedef struct ImageSourceRequest {
         const Certificate *certificate; /* of the signer; NULL: none */
         const Generation *generation;
         const BootVariant *variant;
+        bool without_secrets; /* don't run the program for initrd secrets: the image is not going to be written */
 } ImageSourceRequest;
 
 /* "[profile P, ]generation N[, specialisation S]"; VARIANT may be NULL. Owned; NULL if memory is short. */

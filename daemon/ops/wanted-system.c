@@ -99,6 +99,7 @@ static int read_variants(WantedSystem *system, const Generation *generation, Fai
                 .cache = system->cache,
                 .certificate = signer ? signer_certificate(signer) : NULL,
                 .generation = generation,
+                .without_secrets = system->wanted.garbage_only,
         };
         int r = 0;
 

@@ -169,6 +169,8 @@ static void test_malformed(Fixture *fixture, gconstpointer data) {
         static const struct {
                 const char *name, *target, *problem;
         } cases[] = {
+                {"system-10-link", "/home/user/link",
+                 PROFILES "/system-10-link does not lead directly into /nix/store"},
                 {"system-9-link", "/nix/store/absent", PROFILES "/system-9-link leads to nothing"},
                 {"system-8-link", "system-8-link", PROFILES "/system-8-link leads around in a circle"},
                 {"system-7-link", "/etc", PROFILES "/system-7-link does not lead directly into /nix/store"},
@@ -181,6 +183,8 @@ static void test_malformed(Fixture *fixture, gconstpointer data) {
         };
 
         test_make_folder(fixture->folder, "etc", 0755);
+        test_make_folder(fixture->folder, "home/user", 0755);
+        g_assert_cmpint(symlinkat("/nix/store/bare", fixture->root, "home/user/link"), ==, 0);
         test_make_folder(fixture->folder, "nix/store/one/deeper", 0755);
         test_make_folder(fixture->folder, "nix/store/bare", 0755);
         test_write(fixture->folder, "nix/store/file", "x", 1, 0644);
@@ -196,8 +200,8 @@ static void test_malformed(Fixture *fixture, gconstpointer data) {
                 g_assert_cmpint(fixture->list.items[i].problem.condition, ==, CONDITION_BAD_BOOTSPEC);
                 g_assert_cmpuint(fixture->list.items[i].variants.count, ==, 0);
         }
-        g_assert_cmpstr(fixture->list.items[8].problem.message, ==, PROFILES "/system-1-link is not a symbolic link");
-        g_assert_cmpstr(fixture->list.items[6].toplevel, ==, "/nix/store/bare");
+        g_assert_cmpstr(fixture->list.items[9].problem.message, ==, PROFILES "/system-1-link is not a symbolic link");
+        g_assert_cmpstr(fixture->list.items[7].toplevel, ==, "/nix/store/bare");
         g_assert_null(fixture->list.items[0].toplevel);
 }
 
