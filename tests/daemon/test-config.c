@@ -84,8 +84,8 @@ static void test_everything(void) {
 
         g_assert_cmpint(config_parse(&settings, span_from_string(everything), "test.conf", &warnings, NULL), ==, 0);
         g_assert_cmpuint(warnings.count, ==, 2);
-        g_assert_cmpstr(warnings.items[0], ==, "test.conf:20: ExtraPaths= has no effect in this version");
-        g_assert_cmpstr(warnings.items[1], ==, "test.conf:21: XbootldrPath= has no effect in this version");
+        g_assert_cmpstr(warnings.items[0], ==, "test.conf:21: ExtraPaths= has no effect in this version");
+        g_assert_cmpstr(warnings.items[1], ==, "test.conf:22: XbootldrPath= has no effect in this version");
         g_assert_cmpstr(settings.key_directory, ==, "/k");
         g_assert_cmpstr(settings.database_key, ==, "/a");
         g_assert_cmpstr(settings.database_certificate, ==, "/b");
