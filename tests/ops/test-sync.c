@@ -196,6 +196,17 @@ static void test_limit_booted_system(void) {
         g_assert_false(stands(machine, "EFI/Linux", gone));
 }
 
+/* Its image is made where it is missing: else it could not be booted again. */
+static void test_limit_booted_missing(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+
+        machine_symlink(machine, "/nix/store/system-1", "run/booted-system");
+        machine->settings.limit = 1;
+        sync_well(machine);
+        g_assert_cmpuint(count_files(machine, "EFI/Linux", "nixos-generation-1-"), ==, 1);
+        g_assert_cmpuint(count_files(machine, "EFI/Linux", "nixos-generation-2-"), ==, 1);
+}
+
 /* The booted system's link is gone, as `nix-env --delete-generations` leaves it. */
 static void test_booted_without_link(void) {
         _cleanup_(machine_freep) Machine *machine = machine_before_limit(/* has_firmware= */ false);
@@ -574,6 +585,7 @@ int main(int argc, char *argv[]) {
         TEST("limit-spares-the-default", test_limit_default);
         TEST("limit-spares-the-selected-entry", test_limit_booted_entry);
         TEST("limit-spares-the-booted-system", test_limit_booted_system);
+        TEST("limit-writes-the-booted-system-if-it-is-missing", test_limit_booted_missing);
         TEST("spares-the-booted-system-without-its-link", test_booted_without_link);
         TEST("named-toplevel-is-the-default", test_toplevel);
         TEST("named-specialisation-is-the-default", test_toplevel_specialisation);
