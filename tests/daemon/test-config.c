@@ -147,6 +147,7 @@ static const struct {
         {"[Boot\n", "test.conf:1: a section"},
         {"[\n", "test.conf:1: a section"},
         {"[Boot]\nLimit\n", "test.conf:2: neither"},
+        {"[Boot]\nLoaderConfig=/a\rb\n", "test.conf:2: a control character (byte 0x0d)"},
         {"[Boot]\nSortKey=a\x01\n", "test.conf:2: a control character (byte 0x01)"},
         {"[Boot]\nStub=/a\x1b[1m\n", "byte 0x1b"},
         {"[Boot]\nStub=/\xff\n", "test.conf:2: the line is no UTF-8"},

@@ -15,7 +15,7 @@ static void check_text(const char *text, bool is_path) {
         if (utf8_check(span_from_string(text)) < 0 || (is_path && text[0] != '/'))
                 abort();
         for (const char *c = text; *c; c++)
-                if (((unsigned char)*c < ' ' && *c != '\t' && *c != '\r') || *c == 0x7f)
+                if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
                         abort();
 }
 
