@@ -265,6 +265,19 @@ char *machine_esp_files(const Machine *machine, const char *folder, const char *
         return g_strjoinv("\n", (char **)found->pdata);
 }
 
+unsigned machine_count_files(const Machine *machine, const char *folder, const char *prefix) {
+        g_autofree char *names = machine_esp_files(machine, folder, prefix);
+        g_auto(GStrv) list = g_strsplit(names, "\n", -1);
+
+        return *names ? g_strv_length(list) : 0;
+}
+
+bool machine_has_file(const Machine *machine, const char *folder, const char *name) {
+        g_autofree char *path = g_build_filename("boot", folder, name, NULL);
+
+        return test_exists(machine->root, path);
+}
+
 char *machine_image_of(const Machine *machine, unsigned number, const char *specialisation) {
         g_autofree char *prefix =
                 specialisation ? g_strdup_printf("nixos-generation-%u-specialisation-%s-", number, specialisation)

@@ -73,6 +73,9 @@ char *machine_snapshot(const Machine *machine, const char *folder);
 /* Names in a folder of the ESP that begin with PREFIX, sorted, one a line; the same for the whole ESP without. */
 char *machine_esp_files(const Machine *machine, const char *folder, const char *prefix);
 
+unsigned machine_count_files(const Machine *machine, const char *folder, const char *prefix);
+bool machine_has_file(const Machine *machine, const char *folder, const char *name);
+
 /* The name in EFI/Linux of the image of a generation (specialisation NULL: the system itself); it must be the only one.
  */
 char *machine_image_of(const Machine *machine, unsigned number, const char *specialisation);
@@ -112,6 +115,9 @@ Outcome *machine_run_refused(Machine *machine, Condition condition, const char *
  * absent), lists one a line, booleans "yes" and "no", numbers decimal, and of lists of records how many there are. */
 char *outcome_get(const Outcome *outcome, const char *path);
 void outcome_assert(const Outcome *outcome, const char *path, const char *expected);
+
+/* That a rehearsal and the real run name the same images, contents and loaders; bytes are an estimate before. */
+void outcome_assert_same_steps(const Outcome *rehearsed, const Outcome *real);
 
 /* That the lines of the value at PATH are these, in any order. */
 void outcome_assert_lines(const Outcome *outcome, const char *path, const char *expected);

@@ -171,6 +171,20 @@ void outcome_assert(const Outcome *outcome, const char *path, const char *expect
         g_assert_cmpstr(value, ==, expected);
 }
 
+void outcome_assert_same_steps(const Outcome *rehearsed, const Outcome *real) {
+        static const char *const fields[] = {
+                "images-written",   "images-kept",   "images-removed",  "contents-written",
+                "contents-removed", "contents-kept", "loaders-written", "left-alone",
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+                g_autofree char *path = g_strdup_printf("partitions.0.%s", fields[i]);
+                g_autofree char *value = outcome_get(real, path);
+
+                outcome_assert(rehearsed, path, value);
+        }
+}
+
 static int compare_lines(const void *a, const void *b) {
         return strcmp(*(char *const *)a, *(char *const *)b);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What sync and gc do to an ESP. */
+/* What sync does to an ESP. */
 
 #include <fcntl.h>
 #include <glib.h>
@@ -22,26 +22,6 @@ static bool is_signed_by(const Machine *machine, const char *path, const char *p
         g_autofree char *certificate = test_pki_path(pki_name), *output = NULL;
 
         return test_run(&output, "sbverify", "--cert", certificate, full, NULL) == 0;
-}
-
-static bool stands(const Machine *machine, const char *folder, const char *name) {
-        g_autofree char *path = g_build_filename("boot", folder, name, NULL);
-
-        return test_exists(machine->root, path);
-}
-
-static unsigned count_lines(const char *text) {
-        unsigned count = *text ? 1 : 0;
-
-        for (; *text; text++)
-                count += *text == '\n';
-        return count;
-}
-
-static unsigned count_files(const Machine *machine, const char *folder, const char *prefix) {
-        g_autofree char *names = machine_esp_files(machine, folder, prefix);
-
-        return count_lines(names);
 }
 
 /* The image that loader.conf names as default. */
@@ -79,9 +59,9 @@ static void test_first(void) {
         outcome_assert(outcome, "partitions.0.images-kept", "0");
         outcome_assert(outcome, "partitions.0.loaders-written",
                        MACHINE_SYSTEMD_BOOT "\n" MACHINE_FALLBACK "\nloader/loader.conf");
-        g_assert_cmpuint(count_lines(images), ==, 2);
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "kernel-6.1.1-"), ==, 1);
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "initrd-6.1.1-"), ==, 2);
+        g_assert_cmpuint(g_strv_length(names), ==, 2);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "kernel-6.1.1-"), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "initrd-6.1.1-"), ==, 2);
         for (size_t i = 0; names[i]; i++) {
                 g_autofree char *path = g_build_filename("EFI/Linux", names[i], NULL);
 
@@ -131,7 +111,7 @@ static void test_new_generation(void) {
         outcome_assert(outcome, "partitions.0.contents-kept", "3");
         outcome_assert(outcome, "partitions.0.loaders-written", "loader/loader.conf");
         g_assert_cmpuint(outcome->signatures, ==, 1);
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "initrd-"), ==, 3);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "initrd-"), ==, 3);
         assert_default(machine, 3, NULL);
 }
 
@@ -147,10 +127,10 @@ static void test_limit(void) {
         outcome = machine_run_status(machine, 0, "sync", NULL);
         outcome_assert(outcome, "partitions.0.images-removed", oldest);
         outcome_assert_has(outcome, "partitions.0.contents-removed", "initrd-6.1.1-");
-        g_assert_false(stands(machine, "EFI/Linux", oldest));
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", ""), ==, 2);
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "initrd-"), ==, 2);
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "kernel-"), ==, 1);
+        g_assert_false(machine_has_file(machine, "EFI/Linux", oldest));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 2);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "initrd-"), ==, 2);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "kernel-"), ==, 1);
 }
 
 /* Three generations on the ESP, of which the limit would leave the newest. */
@@ -169,9 +149,9 @@ static void test_limit_default(void) {
 
         machine_set_current(machine, 1);
         sync_well(machine);
-        g_assert_true(stands(machine, "EFI/Linux", default_name));
-        g_assert_false(stands(machine, "EFI/Linux", gone));
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "initrd-"), ==, 2);
+        g_assert_true(machine_has_file(machine, "EFI/Linux", default_name));
+        g_assert_false(machine_has_file(machine, "EFI/Linux", gone));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "initrd-"), ==, 2);
         assert_default(machine, 1, NULL);
 }
 
@@ -181,9 +161,9 @@ static void test_limit_booted_entry(void) {
 
         machine_set_loader_variable(machine, "LoaderEntrySelected", booted);
         sync_well(machine);
-        g_assert_true(stands(machine, "EFI/Linux", booted));
-        g_assert_false(stands(machine, "EFI/Linux", gone));
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "initrd-"), ==, 2);
+        g_assert_true(machine_has_file(machine, "EFI/Linux", booted));
+        g_assert_false(machine_has_file(machine, "EFI/Linux", gone));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "initrd-"), ==, 2);
 }
 
 static void test_limit_booted_system(void) {
@@ -192,8 +172,8 @@ static void test_limit_booted_system(void) {
 
         machine_symlink(machine, "/nix/store/system-1", "run/booted-system");
         sync_well(machine);
-        g_assert_true(stands(machine, "EFI/Linux", booted));
-        g_assert_false(stands(machine, "EFI/Linux", gone));
+        g_assert_true(machine_has_file(machine, "EFI/Linux", booted));
+        g_assert_false(machine_has_file(machine, "EFI/Linux", gone));
 }
 
 /* Its image is made where it is missing: else it could not be booted again. */
@@ -203,8 +183,8 @@ static void test_limit_booted_missing(void) {
         machine_symlink(machine, "/nix/store/system-1", "run/booted-system");
         machine->settings.limit = 1;
         sync_well(machine);
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", "nixos-generation-1-"), ==, 1);
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", "nixos-generation-2-"), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-generation-1-"), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-generation-2-"), ==, 1);
 }
 
 /* The booted system's link is gone, as `nix-env --delete-generations` leaves it. */
@@ -215,8 +195,8 @@ static void test_booted_without_link(void) {
         machine_symlink(machine, "/nix/store/system-1", "run/booted-system");
         machine_remove_generation(machine, 1);
         sync_well(machine);
-        g_assert_true(stands(machine, "EFI/Linux", booted));
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "initrd-"), ==, 2);
+        g_assert_true(machine_has_file(machine, "EFI/Linux", booted));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "initrd-"), ==, 2);
 }
 
 static void test_toplevel(void) {
@@ -234,7 +214,7 @@ static void test_toplevel_specialisation(void) {
         machine_add_generation(machine, &(MachineGeneration){.number = 3, .specialisation = "gaming"});
         outcome_free(machine_run_status(machine, 0, "sync", "toplevel", "/nix/store/system-3-gaming", NULL));
         assert_default(machine, 3, "gaming");
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", ""), ==, 4);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 4);
         sync_well(machine);
         assert_default(machine, 3, NULL);
 }
@@ -255,12 +235,12 @@ static void test_profiles(void) {
 
         machine_add_generation(machine, &(MachineGeneration){.number = 1, .profile = "test"});
         sync_well(machine);
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", "nixos-test-generation-1-"), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-test-generation-1-"), ==, 1);
         assert_default(machine, 2, NULL);
         machine->settings.limit = 1;
         sync_well(machine);
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", "nixos-test-generation-1-"), ==, 1);
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", "nixos-generation-"), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-test-generation-1-"), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-generation-"), ==, 1);
 }
 
 static void test_malformed_old(void) {
@@ -274,8 +254,8 @@ static void test_malformed_old(void) {
         machine_add_generation(machine, &(MachineGeneration){.number = 3, .initrd = "initrd 3"});
         outcome = machine_run_status(machine, OPERATION_IN_PART, "sync", NULL);
         outcome_assert_has(outcome, "warnings", "generation 1 is left out: /nix/store/system-1/boot.json");
-        g_assert_true(stands(machine, "EFI/Linux", shielded));
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "initrd-"), ==, 3);
+        g_assert_true(machine_has_file(machine, "EFI/Linux", shielded));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "initrd-"), ==, 3);
         assert_default(machine, 3, NULL);
 }
 
@@ -294,8 +274,8 @@ static void test_missing_kernel(void) {
                       "\"x86_64-linux\", \"toplevel\": \"/nix/store/system-3\"}}");
         outcome = machine_run_status(machine, OPERATION_IN_PART, "sync", NULL);
         outcome_assert_has(outcome, "warnings", "/nix/store/gone-linux-6.1.1/file");
-        g_assert_true(stands(machine, "EFI/Linux", shielded));
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "kernel-"), ==, 2);
+        g_assert_true(machine_has_file(machine, "EFI/Linux", shielded));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "kernel-"), ==, 2);
 }
 
 static void test_unsigned(void) {
@@ -315,7 +295,7 @@ static void test_unsigned(void) {
         later = machine_run_status(machine, 0, "sync", NULL);
         outcome_assert(later, "warnings", "");
         g_assert_true(is_signed_by(machine, MACHINE_SYSTEMD_BOOT, "db.pem"));
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", ""), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 1);
 }
 
 static void test_unsigned_tree(void) {
@@ -325,7 +305,7 @@ static void test_unsigned_tree(void) {
         machine_add_generation(machine, &(MachineGeneration){.number = 1});
         outcome = machine_run_status(machine, 0, "sync", NULL);
         outcome_assert(outcome, "partitions.0.images-kept", "0");
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", ""), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 1);
 }
 
 /* An image that was booted, or may have been, stays until a boot with its successor. */
@@ -355,7 +335,7 @@ static void test_cut_image(void) {
         outcome = machine_run_status(machine, 0, "sync", NULL);
         outcome_assert(outcome, "partitions.0.images-written", image);
         g_assert_true(is_signed_by(machine, path + strlen("boot/"), "db.pem"));
-        g_assert_false(stands(machine, "EFI/Linux", "LANZ0001.TMP"));
+        g_assert_false(machine_has_file(machine, "EFI/Linux", "LANZ0001.TMP"));
 }
 
 static void test_loader_config(void) {
@@ -427,26 +407,11 @@ static void test_replaced_store_file(void) {
         g_assert_cmpint(after.st_size, ==, before.st_size);
         g_assert_cmpint(after.st_mtim.tv_sec, ==, 1);
         sync_well(machine);
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "kernel-"), ==, 1);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/nixos", "kernel-"), ==, 1);
         name = machine_esp_files(machine, "EFI/nixos", "kernel-");
         path = g_build_filename("boot/EFI/nixos", name, NULL);
         content = machine_read(machine, path);
         g_assert_cmpstr(content, ==, "kernel B");
-}
-
-/* Contents and images, which both runs name; bytes are an estimate before. */
-static void assert_same_steps(const Outcome *rehearsed, const Outcome *real) {
-        static const char *const fields[] = {
-                "images-written",   "images-kept",   "images-removed",  "contents-written",
-                "contents-removed", "contents-kept", "loaders-written", "left-alone",
-        };
-
-        for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
-                g_autofree char *path = g_strdup_printf("partitions.0.%s", fields[i]);
-                g_autofree char *value = outcome_get(real, path);
-
-                outcome_assert(rehearsed, path, value);
-        }
 }
 
 static void test_dry_run(void) {
@@ -461,7 +426,7 @@ static void test_dry_run(void) {
         outcome_assert(first, "dry-run", "yes");
         real = machine_run_status(machine, 0, "sync", NULL);
         outcome_assert(real, "dry-run", "no");
-        assert_same_steps(first, real);
+        outcome_assert_same_steps(first, real);
 
         machine_add_generation(machine, &(MachineGeneration){.number = 3, .initrd = "initrd 3"});
         machine->settings.limit = 1;
@@ -470,8 +435,8 @@ static void test_dry_run(void) {
         after_second = machine_snapshot(machine, "");
         g_assert_cmpstr(before_second, ==, after_second);
         again = machine_run_status(machine, 0, "sync", NULL);
-        assert_same_steps(second, again);
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", ""), ==, 1);
+        outcome_assert_same_steps(second, again);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 1);
 }
 
 static void test_dry_run_fresh(void) {
@@ -485,79 +450,6 @@ static void test_dry_run_fresh(void) {
         after = machine_snapshot(machine, "");
         g_assert_cmpstr(before, ==, after);
         g_assert_false(test_exists(machine->root, "var"));
-}
-
-static void test_gc(void) {
-        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
-        _cleanup_(outcome_freep) Outcome *rehearsed = NULL, *outcome = NULL;
-        g_autofree char *before = NULL, *between = NULL, *image = NULL, *conf = NULL, *conf_after = NULL;
-
-        sync_well(machine);
-        image = machine_image_of(machine, 1, NULL);
-        machine_remove_generation(machine, 1);
-        machine_add_generation(machine, &(MachineGeneration){.number = 3, .initrd = "initrd 3"});
-        conf = machine_read(machine, "boot/loader/loader.conf");
-        before = machine_snapshot(machine, "");
-        rehearsed = machine_run_status(machine, 0, "gc", "dry-run", "yes", NULL);
-        between = machine_snapshot(machine, "");
-        g_assert_cmpstr(before, ==, between);
-
-        outcome = machine_run_status(machine, 0, "gc", NULL);
-        assert_same_steps(rehearsed, outcome);
-        outcome_assert(outcome, "partitions.0.images-removed", image);
-        outcome_assert(outcome, "partitions.0.images-written", "");
-        outcome_assert(outcome, "partitions.0.contents-written", "");
-        outcome_assert(outcome, "partitions.0.loaders-written", "");
-        g_assert_cmpuint(outcome->signatures, ==, 0);
-        g_assert_cmpuint(count_files(machine, "EFI/Linux", ""), ==, 1);
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "initrd-"), ==, 1);
-        g_assert_cmpuint(count_files(machine, "EFI/nixos", "kernel-"), ==, 1);
-        conf_after = machine_read(machine, "boot/loader/loader.conf");
-        g_assert_cmpstr(conf, ==, conf_after);
-}
-
-static void test_gc_empty(void) {
-        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
-        _cleanup_(outcome_freep) Outcome *outcome = NULL;
-        g_autofree char *files = NULL;
-
-        outcome = machine_run_status(machine, 0, "gc", NULL);
-        files = machine_esp_files(machine, "", "");
-        g_assert_cmpstr(files, ==, "");
-        g_assert_cmpuint(outcome->signatures, ==, 0);
-}
-
-static void test_gc_foreign(void) {
-        static const char *const foreign[] = {
-                "EFI/Microsoft/Boot/bootmgfw.efi",    "EFI/nixos/fw/update.cap", "EFI/Linux/other.efi",
-                "EFI/nixos/kernel-of-somebody.efi",   "loader/random-seed",      "loader/entries/other.conf",
-                "EFI/Linux/other.efi.extra.d/x.cred",
-        };
-        static const char unknown[] =
-                "EFI/Linux/nixos-generation-9-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.efi";
-        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
-        _cleanup_(outcome_freep) Outcome *outcome = NULL;
-        g_autoptr(GBytes) application = machine_application("not ours");
-        g_autofree char *unknown_path = g_build_filename("boot", unknown, NULL);
-
-        sync_well(machine);
-        for (size_t i = 0; i < G_N_ELEMENTS(foreign); i++) {
-                g_autofree char *path = g_build_filename("boot", foreign[i], NULL);
-
-                machine_write(machine, path, "foreign");
-        }
-        test_write_bytes(machine->root, unknown_path, application, 0600);
-        machine_write(machine, "boot/EFI/nixos/initrd-6.1.1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.efi",
-                      "garbage of ours");
-
-        outcome = machine_run_status(machine, 0, "gc", NULL);
-        outcome_assert(outcome, "partitions.0.left-alone", unknown);
-        outcome_assert(outcome, "partitions.0.images-removed", "");
-        outcome_assert(outcome, "partitions.0.contents-removed",
-                       "initrd-6.1.1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.efi");
-        g_assert_true(stands(machine, "", unknown));
-        for (size_t i = 0; i < G_N_ELEMENTS(foreign); i++)
-                g_assert_true(stands(machine, "", foreign[i]));
 }
 
 #define TEST(name, function) g_test_add_func("/ops/sync/" name, function)
@@ -600,11 +492,8 @@ int main(int argc, char *argv[]) {
         TEST("puts-configured-lines-before-its-own", test_loader_config);
         TEST("gives-new-entries-their-tries", test_counting);
         TEST("hashes-a-replaced-store-file-anew", test_replaced_store_file);
+        TEST("replaces-a-boot-loader-whose-signature-is-not-good-any-more", test_damaged_loader);
         TEST("dry-run-says-what-then-happens-and-writes-nothing", test_dry_run);
         TEST("dry-run-makes-no-folder-on-a-fresh-machine", test_dry_run_fresh);
-        g_test_add_func("/ops/gc/removes-what-is-ours-and-writes-nothing", test_gc);
-        g_test_add_func("/ops/gc/does-nothing-on-an-empty-esp", test_gc_empty);
-        g_test_add_func("/ops/gc/touches-nothing-foreign-and-names-what-it-leaves", test_gc_foreign);
-        g_test_add_func("/ops/sync/replaces-a-boot-loader-whose-signature-is-not-good-any-more", test_damaged_loader);
         return g_test_run();
 }
