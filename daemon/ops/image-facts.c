@@ -142,7 +142,18 @@ static int read_toplevel(const PeImage *image, int fd, char **ret) {
         return command_line_toplevel(buffer_span(&command_line), ret);
 }
 
-static void judge_signature(const ImageFactsReader *reader, Span pkcs7, ImageFacts *facts) {
+static bool has_held(ImageFactsReader *reader, const Certificate *signer) {
+        const Sha256 *fingerprint = certificate_fingerprint(signer);
+
+        if (!reader->has_last || !sha256_equal(fingerprint, &reader->last)) {
+                reader->last_was_held = key_store_has_held(reader->keys, signer);
+                reader->last = *fingerprint;
+                reader->has_last = true;
+        }
+        return reader->last_was_held;
+}
+
+static void judge_signature(ImageFactsReader *reader, Span pkcs7, ImageFacts *facts) {
         _cleanup_(signed_data_freep) SignedData *data = NULL;
         const Certificate *signer;
 
@@ -153,12 +164,12 @@ static void judge_signature(const ImageFactsReader *reader, Span pkcs7, ImageFac
                 return;
         if (reader->current && certificate_equal(signer, reader->current))
                 facts->signed_by_current = facts->signed_by_us = true;
-        else if (key_store_has_held(reader->keys, signer))
+        else if (has_held(reader, signer))
                 facts->signed_by_us = true;
 }
 
 /* A table that is broken somewhere ends there: what it says after that does not count as a signature of ours. */
-static int read_signatures(const ImageFactsReader *reader, const PeImage *image, int fd, ImageFacts *facts) {
+static int read_signatures(ImageFactsReader *reader, const PeImage *image, int fd, ImageFacts *facts) {
         _cleanup_(buffer_done) Buffer table = {};
         AuthenticodeEntry entry;
         size_t offset = 0;
@@ -185,7 +196,7 @@ static int check_magic(int fd) {
 }
 
 int image_facts_read(void *userdata, int fd, ImageFacts *ret) {
-        const ImageFactsReader *reader = userdata;
+        ImageFactsReader *reader = userdata;
         _cleanup_(image_facts_done) ImageFacts facts = {};
         PeImage image;
         int r;

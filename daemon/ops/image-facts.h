@@ -12,6 +12,11 @@
 typedef struct ImageFactsReader {
         const KeyStore *keys;
         const Certificate *current; /* of the signer that would sign now; NULL: none */
+
+        /* The reader's own: what the key store said of the last signer. Thousands of images may have the same one, and
+         * the store reads its files at each question. */
+        Sha256 last;
+        bool last_was_held, has_last;
 } ImageFactsReader;
 
 /* An ImageReader (daemon/esp/inventory.h) whose userdata is an ImageFactsReader. */
