@@ -11,6 +11,7 @@ VERSION := 0.1.0
 
 prefix ?= /usr
 DESTDIR ?=
+bindir ?= $(prefix)/bin
 sbindir ?= $(prefix)/sbin
 libdir ?= $(prefix)/lib
 sysconfdir ?= /etc
@@ -38,6 +39,7 @@ all: ## Build lanzad and the stub
 
 include stubs/build.mk
 include daemon/build.mk
+include client/build.mk
 include tests/build.mk
 
 all: $(B)/lanzad stubs
@@ -53,6 +55,7 @@ format: ## Format the C code
 .PHONY: install
 install: all ## Install below DESTDIR and prefix
 	install -D -m 755 $(B)/lanzad $(DESTDIR)$(sbindir)/lanzad
+	install -D -m 755 $(B)/lanzactl $(DESTDIR)$(bindir)/lanzactl
 	install -D -m 644 $(B)/stubs/lanzastubx64.efi $(DESTDIR)$(libdir)/lanzad/lanzastubx64.efi
 	install -D -m 644 units/lanzad.conf $(DESTDIR)$(sysconfdir)/lanza/lanzad.conf
 

@@ -2,7 +2,7 @@
 # Tests mirror the tree: tests/FOLDER/test-NOUN.c tests daemon/FOLDER/, and links only what that folder may use.
 
 PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-14-dev clang-format shellcheck perl python3 python3-pefile gcovr openssl \
-	git sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools
+	git sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools dbus-daemon
 
 # Which variant the unit tests are built in: san, or cov for coverage.
 V ?= san
@@ -47,6 +47,11 @@ $(B)/$(1)/tests/stubs/test-%: $(B)/$(1)/tests/stubs/test-%.o $(B)/$(1)/stubs.a $
 endef
 $(foreach v,san cov,$(eval $(call stub_test_rules,$(v))))
 
+# A made-up service for tests of the client.
+$(B)/$(V)/tests/client/service: $(B)/$(V)/tests/client/service.o
+	@echo "  LD $@"
+	@$(CC_$(V)) $(LDFLAGS_$(V)) -o $@ $^ $(call package_flags,libsystemd,--libs)
+
 # A fuzzer names in its first lines the folder whose archives it links: /* fuzzes: pe */
 FUZZERS := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 fuzz_folder = $(shell sed -n 's,^/\* fuzzes: \([a-z]*\) \*/$$,\1,p' tests/fuzz/fuzz-$(1).c)
@@ -68,12 +73,12 @@ $(B)/fuzz/stubs.a: $(patsubst %.c,$(B)/fuzz/%.o,$(STUB_PURE_SOURCES))
 	@$(AR) rcs $@ $^
 
 UNIT_PROGRAMS := $(patsubst %.c,$(B)/$(V)/%,$(wildcard $(foreach f,$(TEST_FOLDERS) stubs,tests/$(f)/test-*.c)))
-UNIT_SCRIPTS := $(wildcard $(foreach f,$(TEST_FOLDERS) stubs lint fuzz,tests/$(f)/test-*.sh tests/$(f)/test-*.py))
+UNIT_SCRIPTS := $(wildcard $(foreach f,$(TEST_FOLDERS) stubs client lint fuzz,tests/$(f)/test-*.sh tests/$(f)/test-*.py))
 UNIT_TESTS := $(UNIT_PROGRAMS) $(UNIT_SCRIPTS)
 FIRMWARE_TESTS := $(wildcard tests/vm/test-*.py)
 
 # What tests read besides their own program.
-UNIT_INPUTS := $(B)/lanzad $(B)/$(V)/lanzad $(B)/stubs/lanzastubx64.efi $(foreach f,$(FUZZERS),$(B)/$(V)/replay/replay-$(f)) $(B)/pki/.made $(B)/shim/shimx64.efi
+UNIT_INPUTS := $(B)/lanzad $(B)/$(V)/lanzad $(B)/$(V)/lanzactl $(B)/$(V)/tests/client/service $(B)/stubs/lanzastubx64.efi $(foreach f,$(FUZZERS),$(B)/$(V)/replay/replay-$(f)) $(B)/pki/.made $(B)/shim/shimx64.efi
 
 $(B)/pki/.made: tests/lib/make-pki
 	@rm -rf $(@D)

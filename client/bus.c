@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/bus.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "client/bus-json.h"
+#include "client/errors.h"
+#include "client/print.h"
+#include "dbus/lanza1-names.h"
+
+#define _cleanup_(f) __attribute__((cleanup(f)))
+
+/* Verbs and what serves them. */
+static const struct {
+        const char *verb, *interface, *method;
+} methods[] = {
+        {"create-keys", LANZA1_KEYS, "Create"},
+        {"enroll-keys", LANZA1_FIRMWARE, "Enroll"},
+        {"sync", LANZA1_ESP, "Sync"},
+        {"gc", LANZA1_ESP, "CollectGarbage"},
+        {"status", LANZA1_MANAGER, "GetStatus"},
+        {"list-enrolled-keys", LANZA1_FIRMWARE, "ListSignatures"},
+};
+
+/* The one method whose argument and result are no dictionaries. */
+static bool lists_signatures(const char *verb) {
+        return strcmp(verb, "list-enrolled-keys") == 0;
+}
+
+typedef struct Call {
+        const Session *session;
+        const char *verb;
+        bool over;
+        int status;
+        json_t *result;
+} Call;
+
+static char *reason_text(const char *what, const char *why) {
+        char *text;
+
+        return asprintf(&text, "%s: %s", what, why) < 0 ? NULL : text;
+}
+
+static void take_failure(Call *call, const sd_bus_error *error) {
+        call->result = error_object(error->name, error->message ? error->message : "");
+        call->status = error_exit_status(error->name);
+}
+
+/* The key that is no field of the operation's own result becomes the exit status. */
+static void take_result(Call *call, json_t *result) {
+        json_t *status = json_object_get(result, LANZA1_EXIT_STATUS);
+
+        call->status = status ? (int)json_integer_value(status) : STATUS_DONE;
+        json_object_del(result, LANZA1_EXIT_STATUS);
+        call->result = lists_signatures(call->verb) ? json_pack("{s:o}", "keys", result) : result;
+}
+
+static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *unused) {
+        Call *call = userdata;
+        json_t *result;
+
+        call->over = true;
+        if (sd_bus_message_is_method_error(reply, /* name= */ NULL)) {
+                take_failure(call, sd_bus_message_get_error(reply));
+                return 0;
+        }
+        result = bus_read_json(reply);
+        if (result)
+                take_result(call, result);
+        else
+                take_failure(call, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_INCONSISTENT_MESSAGE,
+                                                            "The service's answer cannot be read"));
+        return 0;
+}
+
+static int on_progress(sd_bus_message *message, void *userdata, sd_bus_error *unused) {
+        const Call *call = userdata;
+        const char *operation, *phase;
+        uint64_t id, done, total;
+
+        if (call->session->quiet || sd_bus_message_read(message, "tsstt", &id, &operation, &phase, &done, &total) < 0)
+                return 0;
+        if (total > 0)
+                fprintf(stderr, "%s: %s (%llu of %llu)\n", operation, phase, (unsigned long long)done,
+                        (unsigned long long)total);
+        else
+                fprintf(stderr, "%s: %s\n", operation, phase);
+        return 0;
+}
+
+static int make_message(sd_bus *bus, const Call *call, json_t *options, sd_bus_message **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        size_t i = 0;
+        int r;
+
+        while (strcmp(methods[i].verb, call->verb) != 0)
+                i++;
+        r = sd_bus_message_new_method_call(bus, &message, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, methods[i].interface,
+                                           methods[i].method);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_set_allow_interactive_authorization(message, call->session->ask);
+        if (r < 0)
+                return r;
+        r = lists_signatures(call->verb) ? sd_bus_message_append(message, "s", text_of(options, "variable"))
+                                         : bus_append_options(message, options);
+        if (r < 0)
+                return r;
+        *ret = sd_bus_message_ref(message);
+        return 0;
+}
+
+static int send_and_wait(sd_bus *bus, Call *call, json_t *options) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        int r;
+
+        r = sd_bus_match_signal(bus, /* slot= */ NULL, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "Progress",
+                                on_progress, call);
+        if (r < 0)
+                return r;
+        r = make_message(bus, call, options, &message);
+        if (r < 0)
+                return r;
+        r = sd_bus_call_async(bus, /* slot= */ NULL, message, on_reply, call, UINT64_MAX);
+        while (r >= 0 && !call->over) {
+                r = sd_bus_process(bus, /* ret= */ NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, UINT64_MAX);
+        }
+        return r;
+}
+
+/* Asks for the version, which starts the service. */
+static bool service_is_ours(sd_bus *bus, char **ret_reason) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        char *version = NULL;
+        bool ours;
+        int r;
+
+        r = sd_bus_get_property_string(bus, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "Version", &error,
+                                       &version);
+        if (r < 0) {
+                *ret_reason = reason_text("The service lanzad cannot be reached",
+                                          error.message ? error.message : strerror(-r));
+                return false;
+        }
+        ours = strcmp(version, LANZA_VERSION) == 0;
+        if (!ours)
+                *ret_reason =
+                        reason_text("The running service lanzad is of another version than " LANZA_VERSION, version);
+        free(version);
+        return ours;
+}
+
+int bus_call(const Session *session, const char *verb, json_t *options, json_t **ret_result, char **ret_reason) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        Call call = {.session = session, .verb = verb};
+        int r;
+
+        r = sd_bus_open_system(&bus);
+        if (r < 0) {
+                *ret_reason = reason_text("The system bus cannot be reached", strerror(-r));
+                return BUS_ABSENT;
+        }
+        if (!service_is_ours(bus, ret_reason))
+                return BUS_ABSENT;
+        r = send_and_wait(bus, &call, options);
+        if (r < 0 && !call.over)
+                take_failure(&call, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_DISCONNECTED,
+                                                             "The connection to the service broke; "
+                                                             "what it had begun, it may have finished\n"
+                                                             "See 'lanzactl status' and 'journalctl -u lanzad'."));
+        *ret_result = call.result;
+        return call.status;
+}

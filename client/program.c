@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/print.h"
+
+extern char **environ;
+
+enum { WORDS_MAX = 64 };
+
+typedef struct Words {
+        char *items[WORDS_MAX + 1]; /* owned */
+        size_t count;
+} Words;
+
+static void words_done(Words *words) {
+        for (size_t i = 0; i < words->count; i++)
+                free(words->items[i]);
+}
+
+/* TEXT is owned from now on; NULL: memory is short. */
+static bool add_word(Words *words, char *text) {
+        if (!text || words->count == WORDS_MAX) {
+                free(text);
+                return false;
+        }
+        words->items[words->count++] = text;
+        return true;
+}
+
+static bool add_option(Words *words, const char *name, json_t *value) {
+        char *word = NULL;
+        int r;
+
+        if (json_is_true(value))
+                r = asprintf(&word, "--%s", name);
+        else if (json_is_integer(value))
+                r = asprintf(&word, "--%s=%" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+        else
+                r = asprintf(&word, "--%s=%s", name, json_string_value(value));
+        return add_word(words, r < 0 ? NULL : word);
+}
+
+/* A toplevel is the one option that lanzad takes without a name. */
+static bool add_options(Words *words, json_t *options) {
+        const char *name;
+        json_t *value;
+        bool good = true;
+
+        json_object_foreach(options, name, value) if (strcmp(name, "toplevel") != 0) good =
+                good && add_option(words, name, value);
+        return good;
+}
+
+static bool make_words(Words *words, const char *path, const Session *session, const char *verb, json_t *options) {
+        const char *toplevel = json_string_value(json_object_get(options, "toplevel"));
+
+        return add_word(words, strdup(path)) && add_word(words, strdup("--oneshot")) && add_word(words, strdup(verb)) &&
+               add_options(words, session->own) && add_options(words, options) &&
+               (!toplevel || (add_word(words, strdup("--")) && add_word(words, strdup(toplevel))));
+}
+
+static json_t *read_result(int fd) {
+        FILE *stream = fdopen(fd, "r");
+        json_error_t error;
+        json_t *result;
+
+        if (!stream) {
+                close(fd);
+                return NULL;
+        }
+        result = json_loadf(stream, 0, &error);
+        fclose(stream);
+        if (result && !json_is_object(result)) {
+                json_decref(result);
+                result = NULL;
+        }
+        return result;
+}
+
+static int start(char *const words[], int output, pid_t *ret_child) {
+        posix_spawn_file_actions_t actions;
+        int r;
+
+        r = posix_spawn_file_actions_init(&actions);
+        if (r != 0)
+                return -r;
+        r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+        if (r == 0)
+                r = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+        if (r == 0)
+                r = posix_spawn(ret_child, words[0], &actions, /* attrp= */ NULL, words, environ);
+        posix_spawn_file_actions_destroy(&actions);
+        return -r;
+}
+
+static int wait_for(pid_t child, const char *path) {
+        int status;
+
+        while (waitpid(child, &status, 0) < 0)
+                if (errno != EINTR)
+                        return STATUS_FAILED;
+        if (WIFEXITED(status))
+                return WEXITSTATUS(status);
+        complain("%s was ended by signal %d (%s)", path, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        return STATUS_FAILED;
+}
+
+static int run_words(char *const words[], json_t **ret_result) {
+        int pipe_fds[2], r;
+        pid_t child;
+
+        if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
+                complain("Cannot make a pipe: %s", strerror(errno));
+                return STATUS_FAILED;
+        }
+        r = start(words, pipe_fds[1], &child);
+        close(pipe_fds[1]);
+        if (r < 0) {
+                close(pipe_fds[0]);
+                complain("Cannot run %s: %s", words[0], strerror(-r));
+                fputs("Install lanzad again: lanzactl and lanzad belong together.\n", stderr);
+                return STATUS_FAILED;
+        }
+        *ret_result = read_result(pipe_fds[0]);
+        r = wait_for(child, words[0]);
+        if (!*ret_result && r == STATUS_DONE) {
+                complain("%s gave no result", words[0]);
+                r = STATUS_FAILED;
+        }
+        return r;
+}
+
+int program_call(const Session *session, const char *verb, json_t *options, json_t **ret_result) {
+        /* Tests name another program; secure_getenv() ignores that in a program with somebody else's rights. */
+        const char *path = secure_getenv("LANZACTL_LANZAD");
+        Words words = {};
+        int r;
+
+        *ret_result = NULL;
+        fflush(stdout); /* both speak to one terminal */
+        if (!make_words(&words, path ? path : LANZAD_PATH, session, verb, options)) {
+                complain("out of memory");
+                r = STATUS_FAILED;
+        } else {
+                r = run_words(words.items, ret_result);
+        }
+        words_done(&words);
+        return r;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the verbs share: how results are shown. */
+
+#include "client/verb.h"
+
+typedef void ResultPrinter(const Session *session, json_t *result);
+
+/* Runs VERB and shows its result: as JSON, or by PRINTER unless the session is quiet; warnings in any case. Returns the
+ * exit status. */
+int run_and_print(const Session *session, const char *verb, json_t *options, ResultPrinter *printer);
+
+void print_created_keys(const Session *session, json_t *result);
+void print_enrolled_keys(const Session *session, json_t *result);
+void print_synced(const Session *session, json_t *result);
+void print_status(const Session *session, json_t *result);
+
+/* A table of certificates; nothing if there are none. */
+void print_certificates(const Session *session, json_t *certificates);
+/* A table of generations. */
+void print_generations(const Session *session, json_t *generations);
+/* "problems" of a status, each with what mends it. */
+void print_problems(const Session *session, json_t *status);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sync, gc, list. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/operation.h"
+#include "client/print.h"
+#include "client/results.h"
+#include "client/verb.h"
+
+static void print_partition(json_t *partition, bool dry_run) {
+        static const struct {
+                const char *name, *done, *planned;
+        } lists[] = {
+                {"images-written", "  wrote ", "  would write "},
+                {"contents-written", "  wrote ", "  would write "},
+                {"loaders-written", "  wrote ", "  would write "},
+                {"images-removed", "  removed ", "  would remove "},
+                {"contents-removed", "  removed ", "  would remove "},
+                {"left-alone", "  left alone, not provably lanzad's: ", "  would leave alone, not provably lanzad's: "},
+        };
+        char written[SIZE_TEXT_MAX], removed[SIZE_TEXT_MAX];
+
+        print_text(text_of(partition, "path"));
+        printf(": %zu images written, %" JSON_INTEGER_FORMAT " kept, %zu removed; %s written, %s removed\n",
+               json_array_size(json_object_get(partition, "images-written")), number_of(partition, "images-kept"),
+               json_array_size(json_object_get(partition, "images-removed")),
+               size_text(number_of(partition, "bytes-written"), written),
+               size_text(number_of(partition, "bytes-removed"), removed));
+        for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+                print_lines(partition, lists[i].name, dry_run ? lists[i].planned : lists[i].done);
+}
+
+void print_synced(const Session *session, json_t *result) {
+        json_t *partition;
+        size_t i;
+
+        if (truth_of(result, "dry-run"))
+                print_colored(session, COLOR_BOLD, "A dry run: nothing was changed.");
+        if (truth_of(result, "dry-run"))
+                putchar('\n');
+        json_array_foreach(json_object_get(result, "partitions"), i, partition)
+                print_partition(partition, truth_of(result, "dry-run"));
+}
+
+void print_generations(const Session *session, json_t *generations) {
+        static const char *const headings[] = {"PROFILE", "GENERATION", "LABEL", "MARKS", "PROBLEM"};
+        json_auto_t *rows = json_array();
+        json_t *generation;
+        size_t i;
+
+        json_array_foreach(generations, i, generation) {
+                const bool booted = truth_of(generation, "booted"), current = truth_of(generation, "current");
+                char number[32];
+
+                snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, number_of(generation, "number"));
+                json_array_append_new(rows, json_pack("[sssss]", text_of(generation, "profile"), number,
+                                                      text_of(generation, "label"),
+                                                      booted && current ? "booted, current"
+                                                      : booted          ? "booted"
+                                                      : current         ? "current"
+                                                                        : "",
+                                                      text_of(generation, "problem")));
+        }
+        print_table(session, headings, 5, rows);
+}
+
+static int sync_esp(Session *session, json_t *options) {
+        return run_and_print(session, "sync", options, print_synced);
+}
+
+static int collect_garbage(Session *session, json_t *options) {
+        return run_and_print(session, "gc", options, print_synced);
+}
+
+/* A part of what status says. */
+static int list(Session *session, json_t *options) {
+        json_auto_t *result = NULL;
+        json_auto_t *shown = NULL;
+        int r;
+
+        r = operation_call(session, "status", options, &result);
+        if (!result)
+                return r;
+        shown = json_pack("{s:O}", "generations", json_object_get(result, "generations"));
+        if (!print_json(session, shown) && !session->quiet)
+                print_generations(session, json_object_get(shown, "generations"));
+        return r;
+}
+
+static const Option write_options[] = {WRITE_OPTIONS, {}};
+
+static const Option sync_options[] = {
+        WRITE_OPTIONS,
+        {.name = "toplevel", .type = OPTION_STRING},
+        {},
+};
+
+const Verb sync_verb = {
+        .name = "sync",
+        .help = "bring the ESP to the state that the generations ask for",
+        .options = sync_options,
+        .positional = "toplevel",
+        .run = sync_esp,
+};
+
+const Verb gc_verb = {
+        .name = "gc",
+        .help = "remove from the ESP what no generation needs any more",
+        .options = write_options,
+        .run = collect_garbage,
+};
+
+const Verb list_verb = {
+        .name = "list",
+        .help = "show the generations",
+        .run = list,
+};

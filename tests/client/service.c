@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* service VERSION [ERROR MESSAGE]: a made-up lanzad on the bus of DBUS_SYSTEM_BUS_ADDRESS, for tests of the client. It
+ * has that version, prints each call it gets, tells of progress, and answers with the error or with a result in which
+ * every type occurs that results have. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "dbus/lanza1-names.h"
+
+static char **arguments;
+
+static int answer_version(sd_bus_message *call) {
+        return sd_bus_reply_method_return(call, "v", "s", arguments[1]);
+}
+
+static int tell_progress(sd_bus_message *call) {
+        sd_bus_message *signal = NULL;
+        int r;
+
+        r = sd_bus_message_new_signal(sd_bus_message_get_bus(call), &signal, LANZA1_OBJECT_PATH, LANZA1_MANAGER,
+                                      "Progress");
+        if (r >= 0)
+                r = sd_bus_message_append(signal, "tsstt", (uint64_t)7, "sync", "images", (uint64_t)1, (uint64_t)2);
+        if (r >= 0)
+                r = sd_bus_send_to(sd_bus_message_get_bus(call), signal, sd_bus_message_get_sender(call), NULL);
+        sd_bus_message_unref(signal);
+        return r;
+}
+
+static int answer_signatures(sd_bus_message *call) {
+        return sd_bus_reply_method_return(call, "aa{sv}", 1, 2, "variable", "s", "db", "not-after", "t", (uint64_t)1);
+}
+
+static int answer_result(sd_bus_message *call) {
+        return sd_bus_reply_method_return(call, "a{sv}", 6, "dry-run", "b", 1, "created", "as", 2, "KEK", "db",
+                                          "number", "t", (uint64_t)1 << 40, "partitions", "aa{sv}", 1, 2, "path", "s",
+                                          "/boot", "images-kept", "t", (uint64_t)2, "warnings", "as", 0,
+                                          LANZA1_EXIT_STATUS, "t", (uint64_t)5);
+}
+
+static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
+                return answer_version(call);
+        sd_bus_message_dump(call, stdout, SD_BUS_MESSAGE_DUMP_WITH_HEADER);
+        fflush(stdout);
+        if (tell_progress(call) < 0)
+                abort();
+        if (arguments[2])
+                return sd_bus_reply_method_errorf(call, arguments[2], "%s", arguments[3]);
+        return sd_bus_message_is_method_call(call, LANZA1_FIRMWARE, "ListSignatures") ? answer_signatures(call)
+                                                                                      : answer_result(call);
+}
+
+int main(int argc, char *argv[]) {
+        sd_bus *bus = NULL;
+        int r;
+
+        arguments = argv;
+        r = sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = sd_bus_add_object(bus, /* slot= */ NULL, LANZA1_OBJECT_PATH, on_call, NULL);
+        if (r >= 0)
+                r = sd_bus_request_name(bus, LANZA1_BUS_NAME, 0);
+        if (r >= 0)
+                puts("ready");
+        fflush(stdout);
+        while (r >= 0) {
+                r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, UINT64_MAX);
+        }
+        return EXIT_FAILURE;
+}

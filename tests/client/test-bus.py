@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""lanzactl on a private bus, with a made-up service: what it asks, and what it makes of the answers."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+
+from program_tests import BUILD, run_tests
+
+PROGRAMS = BUILD / os.environ.get("LANZA_VARIANT", "san")
+LANZACTL = PROGRAMS / "lanzactl"
+SERVICE = PROGRAMS / "tests/client/service"
+VERSION = subprocess.run([LANZACTL, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[1]
+ERROR = "org.lanzaboote.Lanza1.Error."
+RESULT = {
+    "dry-run": True, "created": ["KEK", "db"], "number": 1 << 40, "partitions": [{"path": "/boot", "images-kept": 2}], "warnings": [],
+}  # fmt: skip
+CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path=%s/bus</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <allow send_destination="*" eavesdrop="false"/>
+    <allow receive_sender="*"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"""
+
+
+class Bus:
+    """A bus, and on it the made-up service with ARGUMENTS; without any, there is no service."""
+
+    def __init__(self, *arguments):
+        self.folder = tempfile.TemporaryDirectory(prefix="lanza-test-")
+        top = Path(self.folder.name)
+        top.chmod(0o755)
+        (top / "bus.conf").write_text(CONFIGURATION % top)
+        self.environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={top}/bus"}
+        self.program = top / "lanzad"
+        self.program.write_text('#!/bin/sh\necho \'{"by": "program"}\'\n')
+        self.program.chmod(0o755)
+        command = ["dbus-daemon", f"--config-file={top}/bus.conf", "--nofork", "--print-address"]
+        self.daemon = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.daemon.stdout.readline()
+        self.service = None
+        if arguments:
+            self.service = subprocess.Popen([SERVICE, *arguments], stdout=subprocess.PIPE, env=self.environment)
+            assert self.service.stdout.readline() == b"ready\n"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ignored):
+        for process in (self.service, self.daemon):
+            if process:
+                process.kill()
+                process.wait()
+                process.stdout.close()
+        self.folder.cleanup()
+
+    def lanzactl(self, *arguments, status=0):
+        environment = dict(self.environment, LANZACTL_LANZAD=str(self.program))
+        command = [str(LANZACTL), *arguments]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, env=environment)
+        errors = done.stderr.decode()
+        assert done.returncode == status, (done.returncode, arguments, done.stdout, errors)
+        return done.stdout.decode(), errors
+
+    def calls(self):
+        """What the service was asked, as sd-bus shows messages."""
+        self.service.kill()
+        return self.service.stdout.read().decode()
+
+
+def test_result():
+    with Bus(VERSION) as bus:
+        output, errors = bus.lanzactl("sync", "--json=short", status=5)
+        assert json.loads(output) == RESULT, output
+        assert errors == "sync: images (1 of 2)\n", errors
+        assert bus.lanzactl("sync", "--json=short", "--quiet", status=5)[1] == ""
+        output, _ = bus.lanzactl("gc", "--dry-run", status=5)
+        assert output.startswith("A dry run: nothing was changed.\n/boot: 0 images written, 2 kept"), output
+
+
+def test_signatures():
+    with Bus(VERSION) as bus:
+        output, _ = bus.lanzactl("list-enrolled-keys", "--variable=db", "--json=short")
+        assert json.loads(output) == {"keys": [{"variable": "db", "not-after": 1}]}, output
+        calls = bus.calls()
+        assert "Member=ListSignatures" in calls and 'STRING "db"' in calls, calls
+
+
+def test_what_is_asked():
+    cases = {
+        "create-keys": ("Keys", "Create"), "enroll-keys": ("Firmware", "Enroll"), "sync": ("Esp", "Sync"),
+        "gc": ("Esp", "CollectGarbage"), "status": ("Manager", "GetStatus"),
+    }  # fmt: skip
+    for verb, (interface, method) in cases.items():
+        with Bus(VERSION) as bus:
+            bus.lanzactl(verb, status=5)
+            calls = bus.calls()
+            assert f"Interface=org.lanzaboote.Lanza1.{interface}" in calls, calls
+            assert f"Member={method}" in calls, calls
+    with Bus(VERSION) as bus:
+        bus.lanzactl("enroll-keys", "--microsoft=windows", "--timestamp=12", "--dry-run", status=5)
+        calls = bus.calls()
+        for part in ('STRING "microsoft"', 'STRING "windows"', 'STRING "timestamp"', "UINT64 12", 'STRING "dry-run"', "BOOLEAN true"):
+            assert part in calls, (part, calls)
+    with Bus(VERSION) as bus:
+        bus.lanzactl("sync", "/nix/store/x", status=5)
+        calls = bus.calls()
+        assert 'STRING "toplevel"' in calls and 'STRING "/nix/store/x"' in calls, calls
+
+
+def test_errors():
+    cases = [
+        (ERROR + "NoKeys", 3), (ERROR + "EspFull", 3), (ERROR + "WouldNotBoot", 3), (ERROR + "Busy", 1), (ERROR + "Canceled", 1),
+        (ERROR + "LimitsExceeded", 1), (ERROR + "Failed", 1), ("org.freedesktop.DBus.Error.AccessDenied", 4),
+        ("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", 4), ("org.freedesktop.DBus.Error.InvalidArgs", 2),
+        ("org.freedesktop.DBus.Error.NoMemory", 1),
+    ]  # fmt: skip
+    for name, status in cases:
+        with Bus(VERSION, name, "It is broken\nMend it.") as bus:
+            output, errors = bus.lanzactl("gc", "--json=short", "--quiet", status=status)
+            assert errors == "lanzactl: It is broken\nMend it.\n", errors
+            assert json.loads(output) == {"error": {"name": name, "message": "It is broken", "hint": "Mend it."}}, output
+
+
+def test_without_service():
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    for arguments, reason in (((), "cannot be reached"), (("0.0.1",), "of another version")):
+        with Bus(*arguments) as bus:
+            assert json.loads(bus.lanzactl("status", "--json=short")[0]) == {"by": "program"}
+            # The folders above the build may be closed to others.
+            copy = Path(bus.folder.name) / "lanzactl"
+            copy.write_bytes(LANZACTL.read_bytes())
+            copy.chmod(0o755)
+            done = subprocess.run([*nobody, copy, "status"], capture_output=True, cwd="/", env=bus.environment, check=False)
+            assert done.returncode == 7 and reason.encode() in done.stderr and b"sudo" in done.stderr, done
+
+
+def test_files_are_the_programs():
+    with Bus(VERSION) as bus:
+        for arguments in (["enroll-keys", "--export=esl", "--output=/tmp"], ["status", "--root=/tmp"], ["sync", "--config=/x"]):
+            assert json.loads(bus.lanzactl(*arguments, "--json=short")[0]) == {"by": "program"}
+        assert bus.calls() == ""
+
+
+TESTS = {
+    "results-become-json-and-exit-status": test_result,
+    "signatures-become-keys": test_signatures,
+    "verbs-and-options-become-calls": test_what_is_asked,
+    "errors-become-messages-and-exit-statuses": test_errors,
+    "without-a-service-of-its-version-root-runs-the-program": test_without_service,
+    "what-names-files-never-goes-to-the-service": test_files_are_the_programs,
+}
+
+run_tests("/client/bus", TESTS)
