@@ -14,6 +14,8 @@ DESTDIR ?=
 bindir ?= $(prefix)/bin
 sbindir ?= $(prefix)/sbin
 libdir ?= $(prefix)/lib
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
 sysconfdir ?= /etc
 
 CC ?= gcc
@@ -57,6 +59,10 @@ install: all ## Install below DESTDIR and prefix
 	install -D -m 755 $(B)/lanzad $(DESTDIR)$(sbindir)/lanzad
 	install -D -m 755 $(B)/lanzactl $(DESTDIR)$(bindir)/lanzactl
 	install -D -m 644 $(B)/stubs/lanzastubx64.efi $(DESTDIR)$(libdir)/lanzad/lanzastubx64.efi
+	install -D -m 644 client/lanzactl.1 $(DESTDIR)$(mandir)/man1/lanzactl.1
+	install -D -m 644 units/lanzad.conf.5 $(DESTDIR)$(mandir)/man5/lanzad.conf.5
+	install -D -m 644 units/lanzad.8 $(DESTDIR)$(mandir)/man8/lanzad.8
+	install -D -m 644 client/completions/lanzactl.bash $(DESTDIR)$(datadir)/bash-completion/completions/lanzactl
 	install -D -m 644 units/lanzad.conf $(DESTDIR)$(sysconfdir)/lanza/lanzad.conf
 
 .PHONY: clean
