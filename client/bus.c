@@ -7,6 +7,7 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 
+#include "client/agent.h"
 #include "client/bus-json.h"
 #include "client/errors.h"
 #include "client/print.h"
@@ -29,6 +30,11 @@ static const struct {
 /* The one method whose argument and result are no dictionaries. */
 static bool lists_signatures(const char *verb) {
         return strcmp(verb, "list-enrolled-keys") == 0;
+}
+
+/* What everybody may ask needs no password. */
+static bool writes(const char *verb) {
+        return strcmp(verb, "status") != 0 && !lists_signatures(verb);
 }
 
 typedef struct Call {
@@ -116,6 +122,7 @@ static int make_message(sd_bus *bus, const Call *call, json_t *options, sd_bus_m
 
 static int send_and_wait(sd_bus *bus, Call *call, json_t *options) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        pid_t agent;
         int r;
 
         r = sd_bus_match_signal(bus, /* slot= */ NULL, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "Progress",
@@ -125,12 +132,14 @@ static int send_and_wait(sd_bus *bus, Call *call, json_t *options) {
         r = make_message(bus, call, options, &message);
         if (r < 0)
                 return r;
+        agent = writes(call->verb) ? agent_start(call->session) : 0;
         r = sd_bus_call_async(bus, /* slot= */ NULL, message, on_reply, call, UINT64_MAX);
         while (r >= 0 && !call->over) {
                 r = sd_bus_process(bus, /* ret= */ NULL);
                 if (r == 0)
                         r = sd_bus_wait(bus, UINT64_MAX);
         }
+        agent_stop(agent);
         return r;
 }
 

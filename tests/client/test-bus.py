@@ -3,6 +3,7 @@
 """lanzactl on a private bus, with a made-up service: what it asks, and what it makes of the answers."""
 import json
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -156,12 +157,48 @@ def test_files_are_the_programs():
         assert bus.calls() == ""
 
 
+def as_nobody(bus, *arguments):
+    """Runs lanzactl as somebody who is not root, on a terminal; returns what was noted by an agent that was started."""
+    top = Path(bus.folder.name)
+    top.chmod(0o777)
+    # The folders above the build may be closed to others.
+    (top / "lanzactl").write_bytes(LANZACTL.read_bytes())
+    (top / "lanzactl").chmod(0o755)
+    (top / "pkttyagent").write_text(f'#!/bin/sh\necho "$$ $*" >{top}/agent\nexec 3>&-\nexec sleep 60\n')
+    (top / "pkttyagent").chmod(0o755)
+    environment = dict(bus.environment, PATH=f"{top}:{os.environ['PATH']}")
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", top / "lanzactl", *arguments]
+    master, terminal = pty.openpty()
+    subprocess.run(command, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, cwd="/", env=environment, check=False, timeout=60)
+    os.close(terminal)
+    os.close(master)
+    note = top / "agent"
+    return note.read_text() if note.exists() else ""
+
+
+def test_agent():
+    with Bus(VERSION) as bus:
+        process, arguments = as_nobody(bus, "sync").split(" ", 1)
+        assert arguments == "--notify-fd 3 --fallback\n", arguments
+        assert not Path(f"/proc/{process}").exists()
+    for arguments in (["sync", "--no-ask-password"], ["status"], ["list-enrolled-keys"]):
+        with Bus(VERSION) as bus:
+            assert as_nobody(bus, *arguments) == "", arguments
+    for arguments, allowed in ((["sync"], True), (["sync", "--no-ask-password"], False)):
+        with Bus(VERSION) as bus:
+            bus.lanzactl(*arguments, status=5)
+            calls = bus.calls()
+            # 4: ALLOW_INTERACTIVE_AUTHORIZATION
+            assert ("Flags=4" in calls) == allowed, calls
+
+
 TESTS = {
     "results-become-json-and-exit-status": test_result,
     "signatures-become-keys": test_signatures,
     "verbs-and-options-become-calls": test_what_is_asked,
     "errors-become-messages-and-exit-statuses": test_errors,
     "without-a-service-of-its-version-root-runs-the-program": test_without_service,
+    "an-agent-asks-on-a-terminal-while-the-call-lasts": test_agent,
     "what-names-files-never-goes-to-the-service": test_files_are_the_programs,
 }
 
