@@ -63,6 +63,8 @@ install: all ## Install below DESTDIR and prefix
 	install -D -m 644 units/lanzad.conf.5 $(DESTDIR)$(mandir)/man5/lanzad.conf.5
 	install -D -m 644 units/lanzad.8 $(DESTDIR)$(mandir)/man8/lanzad.8
 	install -D -m 644 client/completions/lanzactl.bash $(DESTDIR)$(datadir)/bash-completion/completions/lanzactl
+	install -D -m 644 client/completions/_lanzactl $(DESTDIR)$(datadir)/zsh/site-functions/_lanzactl
+	install -D -m 644 client/completions/lanzactl.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/lanzactl.fish
 	install -D -m 644 units/lanzad.conf $(DESTDIR)$(sysconfdir)/lanza/lanzad.conf
 
 .PHONY: clean

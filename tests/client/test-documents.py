@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
@@ -85,11 +86,55 @@ def test_bash():
     assert complete("gc", "") == []
 
 
+def complete_in_fish(line):
+    with tempfile.TemporaryDirectory() as folder:
+        os.symlink(LANZACTL.resolve(), f"{folder}/lanzactl")
+        environment = dict(os.environ, PATH=f"{folder}:{os.environ['PATH']}", HOME=folder)
+        script = f"source {SOURCE}/client/completions/lanzactl.fish; complete --do-complete '{line}'"
+        done = subprocess.run(["fish", "--no-config", "-c", script], stdout=subprocess.PIPE, env=environment, check=True)
+    return [shown.split("\t")[0] for shown in done.stdout.decode().splitlines()]
+
+
+def test_fish():
+    assert sorted(complete_in_fish("lanzactl ")) == sorted(verbs())
+    assert sorted(complete_in_fish("lanzactl li")) == ["list", "list-enrolled-keys"]
+    for verb in verbs():
+        found = {word.rstrip("=") for word in complete_in_fish(f"lanzactl {verb} --")}
+        assert sorted(found) == options(verb), (verb, found)
+    assert complete_in_fish("lanzactl --json=short status --che") == ["--check"]
+    assert complete_in_fish("lanzactl status --json=s") == ["--json=short"]
+    assert complete_in_fish("lanzactl enroll-keys --microsoft=w") == ["--microsoft=windows"]
+    assert complete_in_fish("lanzactl gc ") == []
+
+
+def complete_in_zsh(*words):
+    """With the editor's builtins replaced by functions that show what they are given."""
+    script = f"""
+compset() {{ return 0 }}
+compadd() {{ shift; print -l -- $@ }}
+words=("$@") CURRENT=$# PREFIX=$words[-1]
+lanzactl_test() {{ source {SOURCE}/client/completions/_lanzactl }}
+lanzactl_test "$@" """
+    return output("zsh", "-f", "-c", script, "zsh", LANZACTL, *words).split()
+
+
+def test_zsh():
+    assert complete_in_zsh("") == verbs()
+    assert sorted(complete_in_zsh("--")) == options()
+    for verb in verbs():
+        assert sorted(set(complete_in_zsh(verb, "--"))) == options(verb), verb
+    assert complete_in_zsh("status", "--json=") == ["pretty", "short", "off"]
+    assert "windows" in complete_in_zsh("enroll-keys", "--microsoft=w")
+    assert complete_in_zsh("gc", "") == []
+
+
 TESTS = {
     "lanzactl-1-names-every-verb-option-and-status": test_client_page,
     "lanzad-8-names-every-verb": test_daemon_page,
     "lanzad-conf-5-names-every-setting": test_configuration_page,
     "bash-completes-what-help-names": test_bash,
+    "fish-completes-what-help-names": test_fish,
+    "zsh-completes-what-help-names": test_zsh,
 }
 
 run_tests("/client/documents", TESTS)
