@@ -30,6 +30,15 @@ static int tell_progress(sd_bus_message *call) {
         return r;
 }
 
+static int tell_everybody(sd_bus *bus) {
+        int r;
+
+        r = sd_bus_emit_signal(bus, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "StateChanged", "as", 2, "keys", "esp");
+        return r < 0 ? r
+                     : sd_bus_emit_signal(bus, LANZA1_OBJECT_PATH, "org.freedesktop.DBus.Properties",
+                                          "PropertiesChanged", "sa{sv}as", LANZA1_KEYS, 1, "Present", "b", 1, 0);
+}
+
 static int answer_signatures(sd_bus_message *call) {
         return sd_bus_reply_method_return(call, "aa{sv}", 1, 2, "variable", "s", "db", "not-after", "t", (uint64_t)1);
 }
@@ -46,7 +55,7 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return answer_version(call);
         sd_bus_message_dump(call, stdout, SD_BUS_MESSAGE_DUMP_WITH_HEADER);
         fflush(stdout);
-        if (tell_progress(call) < 0)
+        if (tell_progress(call) < 0 || tell_everybody(sd_bus_message_get_bus(call)) < 0)
                 abort();
         if (arguments[2])
                 return sd_bus_reply_method_errorf(call, arguments[2], "%s", arguments[3]);

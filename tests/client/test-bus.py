@@ -4,6 +4,7 @@
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 import tempfile
@@ -192,6 +193,36 @@ def test_agent():
             assert ("Flags=4" in calls) == allowed, calls
 
 
+def monitor(bus, *arguments):
+    """The first two lines that lanzactl monitor prints while something happens."""
+    command = [LANZACTL, "monitor", *arguments]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=bus.environment) as process:
+        for _ in range(100):
+            bus.lanzactl("gc", status=5)
+            # It may not listen yet.
+            if select.select([process.stdout], [], [], 0.2)[0]:
+                lines = [process.stdout.readline().decode() for _ in range(2)]
+                break
+        process.terminate()
+    return lines
+
+
+def test_monitor():
+    with Bus(VERSION) as bus:
+        assert monitor(bus) == ["StateChanged keys esp\n", "PropertiesChanged org.lanzaboote.Lanza1.Keys Present=true\n"]
+        lines = [json.loads(line) for line in monitor(bus, "--json=short")]
+        keys = "org.lanzaboote.Lanza1.Keys"
+        assert lines == [
+            {"signal": "StateChanged", "what": ["keys", "esp"]},
+            {"signal": "PropertiesChanged", "interface": keys, "properties": {"Present": True}},
+        ], lines
+        assert "--root" in bus.lanzactl("monitor", "--root=/tmp", status=2)[1]
+    environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent")
+    done = subprocess.run([LANZACTL, "monitor"], capture_output=True, env=environment, check=False, timeout=60)
+    assert done.returncode == 1 and b"bus cannot be followed" in done.stderr, done
+
+
 TESTS = {
     "results-become-json-and-exit-status": test_result,
     "signatures-become-keys": test_signatures,
@@ -199,6 +230,7 @@ TESTS = {
     "errors-become-messages-and-exit-statuses": test_errors,
     "without-a-service-of-its-version-root-runs-the-program": test_without_service,
     "an-agent-asks-on-a-terminal-while-the-call-lasts": test_agent,
+    "monitor-shows-changes-as-they-come": test_monitor,
     "what-names-files-never-goes-to-the-service": test_files_are_the_programs,
 }
 
