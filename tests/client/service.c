@@ -16,18 +16,27 @@ static int answer_version(sd_bus_message *call) {
         return sd_bus_reply_method_return(call, "v", "s", arguments[1]);
 }
 
-static int tell_progress(sd_bus_message *call) {
+static int tell_phase(sd_bus_message *call, const char *phase, uint64_t done, uint64_t total) {
         sd_bus_message *signal = NULL;
         int r;
 
         r = sd_bus_message_new_signal(sd_bus_message_get_bus(call), &signal, LANZA1_OBJECT_PATH, LANZA1_MANAGER,
                                       "Progress");
         if (r >= 0)
-                r = sd_bus_message_append(signal, "tsstt", (uint64_t)7, "sync", "images", (uint64_t)1, (uint64_t)2);
+                r = sd_bus_message_append(signal, "tsstt", (uint64_t)7, "sync", phase, done, total);
         if (r >= 0)
                 r = sd_bus_send_to(sd_bus_message_get_bus(call), signal, sd_bus_message_get_sender(call), NULL);
         sd_bus_message_unref(signal);
         return r;
+}
+
+static int tell_progress(sd_bus_message *call) {
+        int r;
+
+        r = tell_phase(call, LANZA1_PHASE_QUEUED, 0, 0);
+        if (r >= 0)
+                r = tell_phase(call, LANZA1_PHASE_WAITING, 0, 0);
+        return r < 0 ? r : tell_phase(call, "images", 1, 2);
 }
 
 static int tell_everybody(sd_bus *bus) {

@@ -88,7 +88,7 @@ def test_result():
     with Bus(VERSION) as bus:
         output, errors = bus.lanzactl("sync", "--json=short", status=5)
         assert json.loads(output) == RESULT, output
-        assert errors == "sync: images (1 of 2)\n", errors
+        assert errors == "sync: waiting\nsync: images (1 of 2)\n", errors
         assert bus.lanzactl("sync", "--json=short", "--quiet", status=5)[1] == ""
         output, _ = bus.lanzactl("gc", "--dry-run", status=5)
         assert output.startswith("A dry run: nothing was changed.\n/boot: 0 images written, 2 kept"), output
