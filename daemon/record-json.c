@@ -5,36 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/util/buffer.h"
+#include "daemon/util/file.h"
 #include "daemon/util/utf8.h"
 #include "dbus/lanza1-names.h"
 
-/* The bytes of the character that TEXT begins with; 0 if it begins with none. */
-static size_t character_length(const char *text) {
-        for (size_t length = 1; length <= 4 && text[length - 1]; length++)
-                if (utf8_check((Span){(const uint8_t *)text, length}) >= 0)
-                        return length;
-        return 0;
-}
-
-/* jansson refuses text that is no UTF-8: each byte that belongs to no character becomes U+FFFD. */
+/* jansson refuses text that is no UTF-8. */
 static json_t *text_to_json(const char *text) {
-        _cleanup_(buffer_done) Buffer repaired = {};
-        json_t *json = json_string(text);
-        int r;
+        _cleanup_(free_pointer) char *repaired = utf8_repair(text);
 
-        if (json)
-                return json;
-        while (*text) {
-                size_t length = character_length(text);
-
-                r = length > 0 ? buffer_append(&repaired, (Span){(const uint8_t *)text, length})
-                               : buffer_append_string(&repaired, "\xef\xbf\xbd");
-                if (r < 0)
-                        return NULL;
-                text += length > 0 ? length : 1;
-        }
-        return json_stringn((const char *)repaired.data, repaired.size);
+        return repaired ? json_string(repaired) : NULL;
 }
 
 static json_t *strings_to_json(const StringList *list) {

@@ -2,6 +2,8 @@
 #include "daemon/util/utf8.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* The length of the sequence that BYTE begins, or 0; RET is what BYTE adds to the code point. */
 static unsigned sequence_length(uint8_t byte, uint32_t *ret) {
@@ -35,4 +37,27 @@ int utf8_check(Span text) {
                 i += length;
         }
         return 0;
+}
+
+/* The bytes of the character that TEXT begins with; 0 if it begins with none. */
+static size_t character_length(const char *text) {
+        for (size_t length = 1; length <= 4 && text[length - 1]; length++)
+                if (utf8_check((Span){(const uint8_t *)text, length}) >= 0)
+                        return length;
+        return 0;
+}
+
+char *utf8_repair(const char *text) {
+        static const char replacement[] = "\xef\xbf\xbd";
+        char *repaired = calloc(strlen(text) + 1, strlen(replacement)), *end = repaired;
+
+        if (!repaired)
+                return NULL;
+        while (*text) {
+                size_t length = character_length(text);
+
+                end = mempcpy(end, length > 0 ? text : replacement, length > 0 ? length : strlen(replacement));
+                text += length > 0 ? length : 1;
+        }
+        return repaired;
 }
