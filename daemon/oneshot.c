@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/config.h"
-#include "daemon/ops/context.h"
+#include "daemon/execution.h"
 #include "daemon/ops/operation.h"
 #include "daemon/record-json.h"
 #include "daemon/util/file.h"
@@ -234,22 +233,20 @@ static void report_waiting(void *userdata, const char *name) {
         fprintf(stderr, "lanzad: Waiting for another operation, which has locked %s\n", name);
 }
 
-static int run(const Invocation *invocation, void *result, Failure *failure) {
-        _cleanup_(context_freep) Context *context = NULL;
-        _cleanup_(config_done) Settings settings = {};
-        _cleanup_(string_list_done) StringList warnings = {};
-        int r;
+static void print_warning(void *userdata, const char *warning) {
+        fprintf(stderr, "lanzad: %s\n", warning);
+}
 
-        r = config_load(invocation->root, invocation->configuration, &settings, &warnings, failure);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < warnings.count; i++)
-                fprintf(stderr, "lanzad: %s\n", warnings.items[i]);
-        r = context_new(&settings, invocation->root, invocation->keys, &context, failure);
-        if (r < 0)
-                return r;
-        context->waiting = report_waiting;
-        return operation_run(invocation->operation, context, invocation->parameters, result, failure);
+static int run(const Invocation *invocation, void *result, Failure *failure) {
+        const Execution execution = {
+                .root = invocation->root,
+                .configuration = invocation->configuration,
+                .keys = invocation->keys,
+                .warn = print_warning,
+        };
+        const OperationWatch watch = {.waiting = report_waiting};
+
+        return execution_run(&execution, invocation->operation, invocation->parameters, result, &watch, failure);
 }
 
 /* "Permission denied" says neither who is lacking it nor what to do. */

@@ -34,6 +34,13 @@ typedef struct Operation {
         int (*run)(Context *context, const void *parameters, void *result, Failure *failure);
 } Operation;
 
+/* Who is told while an operation runs, on its thread; see Context. Either function may be NULL. */
+typedef struct OperationWatch {
+        void (*progress)(void *userdata, const char *phase, uint64_t done, uint64_t total);
+        void (*waiting)(void *userdata, const char *name);
+        void *userdata;
+} OperationWatch;
+
 /* The operation of that verb, or NULL. */
 const Operation *operation_find(const char *verb);
 
