@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The daemon's folders: an archive each, and who may use whom.
 
-FOLDERS := util crypto pe keys firmware boot esp trust ops
+FOLDERS := util crypto pe keys firmware boot esp trust ops bus
 
 # What a folder may include and call, besides itself and libc. Lint and the unit tests' link lines follow this table.
 USES_util :=
@@ -13,11 +13,13 @@ USES_boot := crypto util
 USES_esp := crypto util
 USES_trust := pe firmware crypto util
 USES_ops := trust keys firmware pe boot esp crypto util
+USES_bus := ops util
 
 # The libraries that a folder's own code may call.
 LIBRARIES_crypto := libcrypto
 LIBRARIES_firmware := efivar
 LIBRARIES_boot := jansson
+LIBRARIES_bus := libsystemd
 
 # gcc cannot know that -errno is negative: "may be used uninitialized" is noise here.
 CFLAGS_BASE := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLANZA_VERSION='"$(VERSION)"' -I. -Wall -Wextra -Werror -Wshadow \
@@ -72,14 +74,14 @@ $(foreach v,$(VARIANTS),$(B)/$(v)/daemon/firmware/vendor-certificates-data.o): $
 CFLAGS_FOR_daemon = $(call package_flags,$(sort $(foreach f,$(FOLDERS),$(LIBRARIES_$(f)))),--cflags)
 
 # Archives in an order in which each stands before what it uses.
-ORDER := ops trust keys firmware pe boot esp crypto util
+ORDER := bus ops trust keys firmware pe boot esp crypto util
 archives = $(foreach f,$(filter $(2) $(USES_$(2)),$(ORDER)),$(B)/$(1)/daemon/$(f).a)
 
 # The program; build/lanzad is the one that is installed, build/san/lanzad the one that tests run.
 define program_rules
 $(2): $(B)/$(1)/daemon/main.o $(B)/$(1)/daemon/daemon.a $(foreach f,$(ORDER),$(B)/$(1)/daemon/$(f).a)
 	@echo "  LD $$@"
-	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $$(call package_flags,$$(call libraries_of,ops),--libs)
+	@$$(CC_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$^ $$(call package_flags,$$(sort $$(call libraries_of,ops) $$(LIBRARIES_bus)),--libs)
 endef
 $(eval $(call program_rules,release,$(B)/lanzad))
 $(eval $(call program_rules,san,$(B)/san/lanzad))

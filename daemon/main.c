@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/oneshot.h"
+#include "daemon/service.h"
 
 /* Whoever starts us with standard descriptors closed must not find messages in the files that would get their numbers.
  * Standard output becomes one that cannot be written to: a result that nobody gets is a failure. */
@@ -50,10 +51,15 @@ int main(int argc, char *argv[]) {
                 return finish_output(EXIT_SUCCESS);
         }
         if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-                puts("lanzad --oneshot VERB   run one operation in the foreground; 'lanzad --oneshot --help' lists them\n"
-                     "lanzad --version        print the version");
+                puts("lanzad                  serve the system bus\n"
+                     "lanzad --oneshot VERB   run one operation in the foreground; 'lanzad --oneshot --help' lists them\n"
+                     "lanzad --version        print the version\n\n"
+                     "Options of the service:\n"
+                     "  --root=DIR             work on the tree below DIR; firmware variables stay untouched\n"
+                     "  --config=FILE          another configuration; an absolute path is below --root\n"
+                     "  --keys=DIR             another key store than the configured one; not below --root\n"
+                     "  --idle-timeout=SECONDS exit when nobody asked for so long (default 60)");
                 return finish_output(EXIT_SUCCESS);
         }
-        fputs("lanzad: This version runs single operations only.\nTry 'lanzad --oneshot --help'.\n", stderr);
-        return 2;
+        return service_main(argc - 1, argv + 1);
 }

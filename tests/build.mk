@@ -2,14 +2,15 @@
 # Tests mirror the tree: tests/FOLDER/test-NOUN.c tests daemon/FOLDER/, and links only what that folder may use.
 
 PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-14-dev clang-format shellcheck perl python3 python3-pefile gcovr openssl \
-	git sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools dbus-daemon man-db zsh fish
+	git sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools dbus-daemon systemd util-linux man-db zsh fish
 
 # Which variant the unit tests are built in: san, or cov for coverage.
 V ?= san
 
 include tests/vm/build.mk
 
-TEST_FOLDERS := $(FOLDERS) daemon
+# The bus is tested from outside, by tests/bus/test-*.py.
+TEST_FOLDERS := $(filter-out bus,$(FOLDERS)) daemon
 USES_daemon := $(FOLDERS)
 
 # $(call test_link,VARIANT,FOLDER): archives and libraries of a test of daemon/FOLDER/
@@ -75,6 +76,7 @@ $(B)/fuzz/stubs.a: $(patsubst %.c,$(B)/fuzz/%.o,$(STUB_PURE_SOURCES))
 UNIT_PROGRAMS := $(patsubst %.c,$(B)/$(V)/%,$(wildcard $(foreach f,$(TEST_FOLDERS) stubs,tests/$(f)/test-*.c)))
 UNIT_SCRIPTS := $(wildcard $(foreach f,$(TEST_FOLDERS) stubs client lint fuzz,tests/$(f)/test-*.sh tests/$(f)/test-*.py))
 UNIT_TESTS := $(UNIT_PROGRAMS) $(UNIT_SCRIPTS)
+BUS_TESTS := $(wildcard tests/bus/test-*.py)
 FIRMWARE_TESTS := $(wildcard tests/vm/test-*.py)
 
 # What tests read besides their own program.
@@ -93,14 +95,16 @@ export LANZA_BUILD := $(abspath $(B))
 export LANZA_SOURCE := $(CURDIR)
 export LANZA_VARIANT := $(V)
 
-.PHONY: check check-unit check-firmware check-long check-built
+.PHONY: check check-unit check-bus check-firmware check-long check-built
 check: deps ## Run every test (installs what is missing)
 	@$(MAKE) --no-print-directory -j2 check-built
 # What boots machines takes longest and goes first.
 check-built: $(UNIT_TESTS) $(UNIT_INPUTS) $(FIRMWARE_INPUTS)
-	@$(PROVE) -j2 $(FIRMWARE_TESTS) $(UNIT_TESTS)
+	@$(PROVE) -j2 $(FIRMWARE_TESTS) $(BUS_TESTS) $(UNIT_TESTS)
 check-unit: $(UNIT_TESTS) $(UNIT_INPUTS) ## Run the unit tests, with sanitizers
 	@$(PROVE) -j2 $(UNIT_TESTS)
+check-bus: $(B)/$(V)/lanzad $(B)/stubs/lanzastubx64.efi ## Run the service on a private bus, with sanitizers
+	@$(PROVE) $(BUS_TESTS)
 check-firmware: $(FIRMWARE_INPUTS) ## Run the tests that boot real firmware in QEMU
 	@$(PROVE) -j2 $(FIRMWARE_TESTS)
 check-long: deps ## Run every test with its full counts

@@ -61,8 +61,9 @@ def usage(*arguments):
 
 
 def test_usage_errors():
-    usage()
-    usage("--daemon")
+    assert "no such option" in usage("--daemon")
+    assert "no such option" in usage("sync")
+    assert "number of seconds" in usage("--idle-timeout=soon")
     usage("--oneshot")
     assert "no such verb" in usage("--oneshot", "synchronise")
     assert "no such verb" in usage("--oneshot", "")
@@ -78,6 +79,12 @@ def test_usage_errors():
     assert "too many" in usage("--oneshot", "sync", "/nix/store/a", "/nix/store/b")
     assert "too many" in usage("--oneshot", "gc", "/nix/store/a")
     assert "too many" in usage("--oneshot", "sync", "/nix/store/a", "--", "--dry-run")
+
+
+def test_no_bus():
+    nowhere = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus"}
+    done = run(env=nowhere)
+    assert done.returncode == 1 and b"--oneshot" in done.stderr, done
 
 
 def test_help():
@@ -289,6 +296,7 @@ def test_lost_output():
 
 TESTS = {
     "bad-arguments-are-usage-errors": test_usage_errors,
+    "without-a-bus-there-is-no-service": test_no_bus,
     "help-names-every-verb-and-parameter": test_help,
     "whole-way-through-a-tree-prints-documented-fields": test_whole_way,
     "exit-status-tells-refusal-part-and-finding": test_statuses,

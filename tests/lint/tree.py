@@ -4,14 +4,15 @@ import os
 import re
 import subprocess
 
-# Rows that are no folder of daemon/, in the form of the table: what may be included and which libraries.
+# Rows that are no folder of daemon/, in the form of the table: what may be included and which libraries. A folder of
+# daemon/ stands here for what is no folder of it.
 ALL = "*"
 OTHER_ROWS = {
     "stubs": ([], ["gnu-efi"]),
     "dbus": ([], []),
     "client": (["dbus"], ["libsystemd", "jansson"]),
     "daemon": ([ALL, "dbus"], ["jansson"]),
-    "bus": (["ops", "util", "dbus"], ["libsystemd"]),
+    "bus": (["dbus"], []),
 }
 # Files that may use more than their folder's row.
 FILE_LIBRARIES = {"daemon/service.c": ["libsystemd"], "daemon/service.h": ["libsystemd"]}
@@ -67,8 +68,9 @@ class Tree:
         """(folders that FOLDER may include, itself among them; libraries)"""
         if folder in self.table:
             uses, libraries = self.table[folder]
-            return [folder] + uses, libraries
+            more, more_libraries = OTHER_ROWS.get(folder, ([], []))
+            return [folder] + uses + more, libraries + more_libraries
         uses, libraries = OTHER_ROWS[folder]
         if ALL in uses:
-            uses = list(self.table) + ["bus"] + [name for name in uses if name != ALL]
+            uses = list(self.table) + [name for name in uses if name != ALL]
         return [folder] + uses, libraries

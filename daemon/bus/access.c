@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/bus/access.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "daemon/util/macro.h"
+#include "dbus/lanza1-names.h"
+
+static const struct {
+        const char *interface, *member;
+        Access access;
+} table[] = {
+        {LANZA1_MANAGER, "GetStatus", {ACCESS_EVERYBODY}},
+        {LANZA1_MANAGER, "Cancel", {ACCESS_EVERYBODY}}, /* one's own operations only: manager.c */
+        {LANZA1_KEYS, "Create", {ACCESS_ACTION, LANZA1_ACTION_MANAGE_KEYS}},
+        {LANZA1_FIRMWARE, "Enroll", {ACCESS_ACTION, LANZA1_ACTION_ENROLL}},
+        {LANZA1_FIRMWARE, "ListSignatures", {ACCESS_EVERYBODY}},
+        {LANZA1_ESP, "Sync", {ACCESS_ACTION, LANZA1_ACTION_SYNC}},
+        {LANZA1_ESP, "CollectGarbage", {ACCESS_ACTION, LANZA1_ACTION_SYNC}},
+};
+
+Access access_find(const char *interface, const char *member) {
+        for (size_t i = 0; interface && member && i < ARRAY_LENGTH(table); i++)
+                if (strcmp(table[i].interface, interface) == 0 && strcmp(table[i].member, member) == 0)
+                        return table[i].access;
+        return (Access){ACCESS_DENIED};
+}

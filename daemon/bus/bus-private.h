@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of this folder share. */
+
+#include "daemon/bus/bus.h"
+#include "daemon/util/worker.h"
+
+typedef struct Call Call;
+
+struct Bus {
+        sd_bus *connection; /* borrowed, as the loop */
+        sd_event *event;
+        BusHost host;
+        Worker *writer, *reader;
+        sd_event_source *writer_source, *reader_source, *progress_source;
+        sd_bus_slot *slots[4];
+        Call *calls;         /* all that are not answered */
+        const char *running; /* the verb that Manager.Operation shows; "" for none */
+        uint64_t last_id;
+        bool stopping;
+};
+
+/* An interface: its members, with a Bus as userdata. */
+extern const sd_bus_vtable keys_vtable[], firmware_vtable[], esp_vtable[], manager_vtable[];
+
+/* What Manager.Operation shows may have changed. */
+void bus_note_running(Bus *bus);
+
+/* Fills ERROR with the D-Bus error of FAILURE: the message, and below it the hint. Returns a negative errno. */
+int bus_error_set_failure(sd_bus_error *error, const Failure *failure);

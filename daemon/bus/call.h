@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The life of a method call that runs an operation:
+ *
+ *      read the arguments → find the access row → (ask polkit → read the arguments again) → wait in a worker's queue
+ *      → run → answer, emit what changed, write to the journal
+ *
+ * A call whose sender leaves the bus before it runs is dropped. */
+
+#include "daemon/bus/bus-private.h"
+
+/* What a method does. */
+typedef struct CallKind {
+        const char *verb;            /* the operation */
+        const char *const *withheld; /* options that are not for the bus; ended by NULL */
+        bool is_list;          /* s → aa{sv}, the operation's positional and its only result; else a{sv} → a{sv} */
+        const char *state;     /* what it changes, for StateChanged */
+        const char *interface; /* whose properties change with it; NULL: none */
+        const char *const *properties; /* which; ended by NULL */
+} CallKind;
+
+/* For a method's handler in a vtable. */
+int call_start(Bus *bus, sd_bus_message *message, const CallKind *kind, sd_bus_error *error);
+
+/* Takes the call with that id out of the queue, for the sender of MESSAGE. */
+int call_cancel(Bus *bus, sd_bus_message *message, uint64_t id, sd_bus_error *error);
+
+/* Ends all that do not run; they answer Canceled. */
+void call_cancel_waiting(Call *calls);
+
+/* Answers for a JOB that a worker is done with. */
+void call_finish(Call *calls, const Job *job);
+
+/* Sends how far JOB is, if that is news. */
+void call_send_progress(Call *calls, const Job *job);
+
+/* JOB's verb. */
+const char *call_verb(const Call *calls, const Job *job);
+
+/* Takes it out of the list and frees it; no worker may have it. */
+void call_free(Call *call);
+
+/* The access row of MESSAGE; AccessDenied for what is in no row, as a negative errno. *RET_UID is the sender's. */
+int call_check_access(sd_bus_message *message, uid_t *ret_uid, const char **ret_action, sd_bus_error *error);

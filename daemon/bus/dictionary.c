@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/bus/dictionary.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/util/file.h"
+#include "daemon/util/utf8.h"
+#include "dbus/lanza1-names.h"
+
+static const char *const signatures[] = {
+        [FIELD_BOOLEAN] = "b",  [FIELD_UNSIGNED] = "t",     [FIELD_STRING] = "s",
+        [FIELD_STRINGS] = "as", [FIELD_RECORDS] = "aa{sv}",
+};
+
+static int read_string(sd_bus_message *message, char **ret) {
+        const char *text;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &text);
+        if (r < 0)
+                return r;
+        if (strlen(text) > DICTIONARY_STRING_MAX)
+                return -E2BIG;
+        *ret = strdup(text);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int read_strings(sd_bus_message *message, StringList *list) {
+        const char *text;
+        int r;
+
+        r = sd_bus_message_enter_container(message, SD_BUS_TYPE_ARRAY, "s");
+        while (r >= 0 && (r = sd_bus_message_read(message, "s", &text)) > 0)
+                r = strlen(text) > DICTIONARY_STRING_MAX || list->count >= DICTIONARY_STRING_MAX
+                            ? -E2BIG
+                            : string_list_add(list, text);
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+static int read_boolean(sd_bus_message *message, bool *ret) {
+        int value, r;
+
+        r = sd_bus_message_read(message, "b", &value);
+        if (r >= 0)
+                *ret = value;
+        return r;
+}
+
+static int read_value(sd_bus_message *message, const Field *field, void *value) {
+        switch (field->type) {
+        case FIELD_BOOLEAN:
+                return read_boolean(message, value);
+        case FIELD_UNSIGNED:
+                return sd_bus_message_read(message, "t", value);
+        case FIELD_STRING:
+                return read_string(message, value);
+        case FIELD_STRINGS:
+                return read_strings(message, value);
+        case FIELD_RECORDS:
+                break;
+        }
+        return -EOPNOTSUPP;
+}
+
+static const Field *find_option(const Record *record, const char *const *withheld, const char *name) {
+        for (size_t i = 0; withheld && withheld[i]; i++)
+                if (strcmp(withheld[i], name) == 0)
+                        return NULL;
+        return record_field(record, name);
+}
+
+static int read_variant(sd_bus_message *message, const Field *field, void *structure, sd_bus_error *error) {
+        const char *contents;
+        char type;
+        int r;
+
+        r = sd_bus_message_peek_type(message, &type, &contents);
+        if (r < 0)
+                return r;
+        if (strcmp(contents, signatures[field->type]) != 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "The option '%s' is of type '%s', not '%s'",
+                                         field->name, signatures[field->type], contents);
+        r = sd_bus_message_enter_container(message, SD_BUS_TYPE_VARIANT, contents);
+        if (r >= 0)
+                r = read_value(message, field, field_at(field, structure));
+        if (r == -E2BIG)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "The option '%s' has more than %d bytes",
+                                         field->name, DICTIONARY_STRING_MAX);
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+static int read_entry(sd_bus_message *message, const Record *record, const char *const *withheld, uint64_t *seen,
+                      void *structure, sd_bus_error *error) {
+        const char *name;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        const Field *field = find_option(record, withheld, name);
+        if (!field)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "There is no option '%s' here",
+                                         strlen(name) <= 64 ? name : "…");
+        uint64_t bit = UINT64_C(1) << (field - record->fields);
+        if (*seen & bit)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "The option '%s' is given twice", name);
+        *seen |= bit;
+        return read_variant(message, field, structure, error);
+}
+
+int dictionary_read(sd_bus_message *message, const Record *record, const char *const *withheld, void *structure,
+                    sd_bus_error *error) {
+        uint64_t seen = 0;
+        int r;
+
+        r = sd_bus_message_enter_container(message, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(message, SD_BUS_TYPE_DICT_ENTRY, "sv")) > 0) {
+                r = read_entry(message, record, withheld, &seen, structure, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(message);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+/* D-Bus takes nothing but UTF-8. */
+static int append_text(sd_bus_message *message, const char *text) {
+        _cleanup_(free_pointer) char *repaired = utf8_repair(text);
+
+        return repaired ? sd_bus_message_append_basic(message, SD_BUS_TYPE_STRING, repaired) : -ENOMEM;
+}
+
+static int append_strings(sd_bus_message *message, const StringList *list) {
+        int r;
+
+        r = sd_bus_message_open_container(message, SD_BUS_TYPE_ARRAY, "s");
+        for (size_t i = 0; r >= 0 && i < list->count; i++)
+                r = append_text(message, list->items[i]);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+int dictionary_append_list(sd_bus_message *message, const Record *record, const RecordList *list) {
+        int r;
+
+        r = sd_bus_message_open_container(message, SD_BUS_TYPE_ARRAY, "a{sv}");
+        for (size_t i = 0; r >= 0 && i < list->count; i++)
+                r = dictionary_append(message, record, (const char *)list->items + i * record->size,
+                                      /* exit_status= */ 0);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+static int append_value(sd_bus_message *message, const Field *field, const void *value) {
+        switch (field->type) {
+        case FIELD_BOOLEAN:
+                return sd_bus_message_append(message, "b", (int)*(const bool *)value);
+        case FIELD_UNSIGNED:
+                return sd_bus_message_append(message, "t", *(const uint64_t *)value);
+        case FIELD_STRING:
+                return append_text(message, *(char *const *)value);
+        case FIELD_STRINGS:
+                return append_strings(message, value);
+        case FIELD_RECORDS:
+                return dictionary_append_list(message, field->record, value);
+        }
+        return -EOPNOTSUPP;
+}
+
+static int append_field(sd_bus_message *message, const Field *field, const void *structure) {
+        const void *value = field_at_const(field, structure);
+        int r;
+
+        if (field->type == FIELD_STRING && !*(char *const *)value)
+                return 0;
+        r = sd_bus_message_open_container(message, SD_BUS_TYPE_DICT_ENTRY, "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(message, "s", field->name);
+        if (r >= 0)
+                r = sd_bus_message_open_container(message, SD_BUS_TYPE_VARIANT, signatures[field->type]);
+        if (r >= 0)
+                r = append_value(message, field, value);
+        if (r >= 0)
+                r = sd_bus_message_close_container(message);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+int dictionary_append(sd_bus_message *message, const Record *record, const void *structure, int exit_status) {
+        int r;
+
+        r = sd_bus_message_open_container(message, SD_BUS_TYPE_ARRAY, "{sv}");
+        for (size_t i = 0; r >= 0 && i < record->field_count; i++)
+                r = append_field(message, &record->fields[i], structure);
+        if (r >= 0 && exit_status > 0)
+                r = sd_bus_message_append(message, "{sv}", LANZA1_EXIT_STATUS, "t", (uint64_t)exit_status);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+static bool same_text(const char *a, const char *b) {
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_strings(const StringList *a, const StringList *b) {
+        for (size_t i = 0; a->count == b->count && i < a->count; i++)
+                if (!same_text(a->items[i], b->items[i]))
+                        return false;
+        return a->count == b->count;
+}
+
+static bool same_value(const Field *field, const void *a, const void *b) {
+        switch (field->type) {
+        case FIELD_BOOLEAN:
+                return *(const bool *)a == *(const bool *)b;
+        case FIELD_UNSIGNED:
+                return *(const uint64_t *)a == *(const uint64_t *)b;
+        case FIELD_STRING:
+                return same_text(*(char *const *)a, *(char *const *)b);
+        case FIELD_STRINGS:
+                return same_strings(a, b);
+        case FIELD_RECORDS:
+                break;
+        }
+        return false;
+}
+
+bool dictionary_equal(const Record *record, const void *a, const void *b) {
+        for (size_t i = 0; i < record->field_count; i++) {
+                const Field *field = &record->fields[i];
+
+                if (!same_value(field, field_at_const(field, a), field_at_const(field, b)))
+                        return false;
+        }
+        return true;
+}
