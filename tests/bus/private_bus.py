@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A system bus of its own with the project's policy, lanzad on it, and busctl as root or nobody."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from program_tests import LANZAD
+from wire import Wire
+
+SOURCE = Path(os.environ.get("LANZA_SOURCE", os.getcwd()))
+
+NAME, OBJECT = "org.lanzaboote.Lanza1", "/org/lanzaboote/Lanza1"
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+# What a distribution's system.conf says, in short.
+CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path={folder}/bus</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_type="method_return"/>
+    <allow send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus"/>
+    <allow send_destination="org.freedesktop.PolicyKit1"/>
+  </policy>
+  <policy user="root">
+    <allow own="org.freedesktop.PolicyKit1"/>
+  </policy>
+  <include>{source}/dbus/org.lanzaboote.Lanza1.conf</include>
+</busconfig>
+"""
+
+
+def plain(value):
+    """busctl's JSON, or a part of it, without the types."""
+    if isinstance(value, dict) and set(value) == {"type", "data"}:
+        return plain(value["data"])
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+class PrivateBus:
+    """The bus, and lanzad on it for the tree ROOT."""
+
+    def __init__(self, root, *options):
+        self.folder = Path(tempfile.mkdtemp(prefix="lanza-bus-"))
+        self.folder.chmod(0o755)
+        (self.folder / "bus.conf").write_text(CONFIGURATION.format(folder=self.folder, source=SOURCE))
+        self.environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.folder}/bus"}
+        self.log = open(self.folder / "log", "w+b")
+        self.processes = []
+        self.daemon = self.start("dbus-daemon", f"--config-file={self.folder}/bus.conf", "--nofork", "--nopidfile", "--print-address=1")
+        assert self.daemon.stdout.readline(), "no bus"
+        self.service = self.start_service(root, *options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *ignored):
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.terminate()
+            process.wait(timeout=60)
+        log = self.text()
+        self.log.close()
+        shutil.rmtree(self.folder)
+        assert kind or "Sanitizer" not in log and "runtime error" not in log, log
+        if kind:
+            print("".join(f"# {line}\n" for line in log.splitlines()), end="")
+
+    def start(self, *command):
+        process = subprocess.Popen(
+            command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log
+        )
+        self.processes.append(process)
+        return process
+
+    def start_service(self, root, *options):
+        """lanzad, once it has its name."""
+        watcher = self.wire()
+        rule = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{NAME}'"
+        watcher.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "AddMatch", "s", [rule])
+        service = self.start(str(LANZAD), f"--root={root}", *options)
+        watcher.wait(lambda message: message.fields.get(3) == "NameOwnerChanged")
+        watcher.close()
+        return service
+
+    def text(self):
+        self.log.flush()
+        return (self.folder / "log").read_text(errors="replace")
+
+    def wire(self):
+        return Wire(self.folder / "bus")
+
+    def busctl(self, *arguments, nobody=False):
+        command = (NOBODY if nobody else []) + ["busctl", "--system", "--json=short", "--timeout=60", *arguments]
+        return subprocess.run(
+            command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False
+        )
+
+    def call(self, interface, member, *arguments, nobody=False):
+        """The result of a method that must succeed."""
+        done = self.busctl("call", NAME, OBJECT, f"{NAME}.{interface}", member, *arguments, nobody=nobody)
+        assert done.returncode == 0, (member, arguments, done.stderr)
+        return plain(json.loads(done.stdout))[0]
+
+    def get(self, interface, name, nobody=False):
+        done = self.busctl("get-property", NAME, OBJECT, f"{NAME}.{interface}", name, nobody=nobody)
+        assert done.returncode == 0, (name, done.stderr)
+        return plain(json.loads(done.stdout))
+
+    def stop(self):
+        self.service.send_signal(signal.SIGTERM)
+        return self.service.wait(timeout=60)
+
+
+def wait_until(condition, what, seconds=60):
+    """For what tells nobody when it comes."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"in vain: {what}"
+        time.sleep(0.02)
