@@ -65,6 +65,9 @@ install: all ## Install below DESTDIR and prefix
 	install -D -m 644 client/completions/lanzactl.bash $(DESTDIR)$(datadir)/bash-completion/completions/lanzactl
 	install -D -m 644 client/completions/_lanzactl $(DESTDIR)$(datadir)/zsh/site-functions/_lanzactl
 	install -D -m 644 client/completions/lanzactl.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/lanzactl.fish
+	install -D -m 644 dbus/org.lanzaboote.Lanza1.conf $(DESTDIR)$(datadir)/dbus-1/system.d/org.lanzaboote.Lanza1.conf
+	install -D -m 644 -t $(DESTDIR)$(datadir)/dbus-1/interfaces dbus/org.lanzaboote.Lanza1.*.xml
+	install -D -m 644 dbus/org.lanzaboote.lanza1.policy $(DESTDIR)$(datadir)/polkit-1/actions/org.lanzaboote.lanza1.policy
 	install -D -m 644 units/lanzad.conf $(DESTDIR)$(sysconfdir)/lanza/lanzad.conf
 
 .PHONY: clean
