@@ -90,7 +90,7 @@ $(B)/pki/.made: tests/lib/make-pki
 $(B)/shim/shimx64.efi: tests/lib/fetch-shim
 	@tests/lib/fetch-shim $@
 
-PROVE := prove --timer --merge --exec tests/lib/tap
+PROVE := prove --timer --exec tests/lib/tap
 export LANZA_BUILD := $(abspath $(B))
 export LANZA_SOURCE := $(CURDIR)
 export LANZA_VARIANT := $(V)
