@@ -194,18 +194,22 @@ def test_agent():
 
 
 def monitor(bus, *arguments):
-    """The first two lines that lanzactl monitor prints while something happens."""
-    command = [LANZACTL, "monitor", *arguments]
-    lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=bus.environment) as process:
+    """The first line of each kind that lanzactl monitor prints while something happens."""
+    kinds = ["StateChanged", "PropertiesChanged"]
+    found = []
+    with subprocess.Popen([LANZACTL, "monitor", *arguments], stdout=subprocess.PIPE, env=bus.environment) as process:
+        text = b""
         for _ in range(100):
+            # It may not listen yet, or to one kind only.
             bus.lanzactl("gc", status=5)
-            # It may not listen yet.
             if select.select([process.stdout], [], [], 0.2)[0]:
-                lines = [process.stdout.readline().decode() for _ in range(2)]
+                text += os.read(process.stdout.fileno(), 65536)
+            lines = text.decode().splitlines(keepends=True)
+            found = [line for kind in kinds for line in [line for line in lines if kind in line][:1]]
+            if len(found) == len(kinds):
                 break
         process.terminate()
-    return lines
+    return found
 
 
 def test_monitor():
