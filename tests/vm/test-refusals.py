@@ -221,7 +221,7 @@ def in_batches(items, size):
 
 def images_changed(plan, prepared):
     """Refused by the firmware before a single instruction of them runs. Several are tried in one boot, one after the
-    other; with LANZA_LONG=1 each has a boot of its own, but for the random ones."""
+    other; with LANZA_LONG=1 each has a boot of its own, of the random ones the first 20."""
     for batch in in_batches(changed_parts(prepared), 1 if LONG else 8):
         text = try_in_turn(prepared, batch, {})
         for name, _ in batch:
@@ -229,7 +229,8 @@ def images_changed(plan, prepared):
                 expect_refused(text, name)
     with plan.step("a-boot-image-with-a-bit-changed-anywhere-that-is-signed-is-refused-by-the-firmware", independent=True):
         plan.say(f"{OFFSETS} offsets by LANZA_SEED={SEED}")
-        for batch in in_batches(changed_anywhere(prepared), 20):
+        cases = list(changed_anywhere(prepared))
+        for batch in in_batches(cases[:20], 1 if LONG else 20) + in_batches(cases[20:], 20):
             text = try_in_turn(prepared, batch, {})
             for name, _ in batch:
                 expect_refused(text, name)
