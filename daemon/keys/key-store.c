@@ -279,7 +279,7 @@ static int report_missing(const KeyStore *store, KeyRole role, KeyFile file, Fai
         r = failure_set(failure, CONDITION_BAD_KEYS, "The %s of %s is missing: there is no %s", kind_of(file),
                         role_names[role], path);
         failure_set_hint(failure, "Restore the file from a backup. If it is lost, move the other half away and make a "
-                                  "new pair with 'lanzad --oneshot create-keys'.");
+                                  "new pair with 'lanzactl create-keys'.");
         return r;
 }
 

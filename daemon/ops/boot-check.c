@@ -180,7 +180,7 @@ int boot_check_plan(const Context *context, WantedSystem *system, const Plan *pl
                 failure_set_hint(
                         failure,
                         "The firmware does not trust what this key store signs: restore the one whose keys "
-                        "are enrolled, or put the firmware into Setup Mode and run 'lanzad --oneshot enroll-keys'. Nothing "
+                        "are enrolled, or put the firmware into Setup Mode and run 'lanzactl enroll-keys'. Nothing "
                         "was changed.");
         return r;
 }
@@ -225,7 +225,7 @@ static int judge_images(const Context *context, const EspVolume *volume, const T
         if (count > 0)
                 return 0;
         r = failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No image of a generation stands on %s", volume->path);
-        failure_set_hint(failure, "Run 'lanzad --oneshot sync'.");
+        failure_set_hint(failure, "Run 'lanzactl sync'.");
         return r;
 }
 
@@ -242,7 +242,7 @@ static int judge_loaders(const EspVolume *volume, const TrustLists *lists, Failu
         if (systemd_boot >= 0 || fallback >= 0)
                 return 0;
         failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No boot loader stands on %s", volume->path);
-        failure_set_hint(failure, "Run 'lanzad --oneshot sync'.");
+        failure_set_hint(failure, "Run 'lanzactl sync'.");
         return condition_errno(CONDITION_WOULD_NOT_BOOT);
 }
 
@@ -339,10 +339,9 @@ int boot_check_present(const Context *context, Failure *failure) {
                 return r;
         r = judge_volume(context, live.enforced ? &live.lists : NULL, &warnings, failure);
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT) && failure && !failure->hint)
-                failure_set_hint(
-                        failure,
-                        "Run 'lanzad --oneshot sync', which writes and signs what is ours; what is not ours has to be "
-                        "signed by a key that is enrolled, or to leave the boot order.");
+                failure_set_hint(failure,
+                                 "Run 'lanzactl sync', which writes and signs what is ours; what is not ours has to be "
+                                 "signed by a key that is enrolled, or to leave the boot order.");
         return r;
 }
 
@@ -359,7 +358,7 @@ int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList 
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT) && failure && !failure->hint)
                 failure_set_hint(
                         failure,
-                        "Run 'lanzad --oneshot sync', which signs what is ours; what Microsoft signed needs '--microsoft' with "
+                        "Run 'lanzactl sync', which signs what is ours; what Microsoft signed needs '--microsoft' with "
                         "its class; what else is not ours has to be signed by a key that is enrolled, or to "
                         "leave the boot order. Nothing was changed.");
         return r;

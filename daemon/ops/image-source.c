@@ -93,7 +93,7 @@ static int add_secrets(ImageSource *source, const ImageSourceRequest *request, S
                 return string_list_add_format(
                         warnings,
                         "%s: only the system itself can run %s; if it adds secrets to the initrd, "
-                        "'lanzad --oneshot sync' there puts them on the ESP",
+                        "'lanzactl sync' there puts them on the ESP",
                         source->title, program);
         r = initrd_secrets_run(program, INITRD_SECRETS_SECONDS, &secrets, failure);
         if (r < 0 || secrets.size == 0)

@@ -155,10 +155,9 @@ static int copy_text(char **place, const char *text) {
 /* A store that never was used is one thing to do, not three. */
 static int add_missing_keys(StatusResult *status, const StringList *missing) {
         if (missing->count == KEY_ROLE_COUNT)
-                return add_problem(status, "There are no keys here yet",
-                                   "Make keys with 'lanzad --oneshot create-keys'.");
+                return add_problem(status, "There are no keys here yet", "Make keys with 'lanzactl create-keys'.");
         for (size_t i = 0; i < missing->count; i++) {
-                int r = add_problem_format(status, "Make it with 'lanzad --oneshot create-keys'.",
+                int r = add_problem_format(status, "Make it with 'lanzactl create-keys'.",
                                            "The key store has no key for %s", missing->items[i]);
                 if (r < 0)
                         return r;
@@ -200,13 +199,12 @@ static int judge_firmware(const SecureBootState *state, StatusResult *status) {
                 return add_problem(status, "The firmware has no Secure Boot", NULL);
         if (status->setup_mode)
                 return add_problem(status, "The firmware is in Setup Mode: it runs everything",
-                                   status->keys_present
-                                           ? "Enroll the keys with 'lanzad --oneshot enroll-keys'."
-                                           : "Make keys with 'lanzad --oneshot create-keys', then enroll them.");
+                                   status->keys_present ? "Enroll the keys with 'lanzactl enroll-keys'."
+                                                        : "Make keys with 'lanzactl create-keys', then enroll them.");
         if (!status->keys_enrolled)
                 return add_problem(
                         status, "The firmware trusts other keys, not the ones of this key store",
-                        "Put the firmware into Setup Mode in its settings, then run 'lanzad --oneshot enroll-keys'.");
+                        "Put the firmware into Setup Mode in its settings, then run 'lanzactl enroll-keys'.");
         if (!status->secure_boot)
                 return add_problem(
                         status, "The keys are enrolled, but this start did not enforce them",
@@ -321,10 +319,10 @@ static int judge_partition(StatusResult *status, const StatusPartition *partitio
                 r = add_problem_format(status, "Mount it with the options umask=0077.",
                                        "%s can be read by others, and initrd secrets stand on it", partition->path);
         if (r >= 0 && partition->images_of_ours == 0)
-                r = add_problem_format(status, "Run 'lanzad --oneshot sync'.", "No image of a generation stands on %s",
+                r = add_problem_format(status, "Run 'lanzactl sync'.", "No image of a generation stands on %s",
                                        partition->path);
         if (r >= 0 && unsigned_count > 0 && status->keys_present)
-                r = add_problem_format(status, "Run 'lanzad --oneshot sync'.",
+                r = add_problem_format(status, "Run 'lanzactl sync'.",
                                        "%zu of the images on %s are not signed by these keys", unsigned_count,
                                        partition->path);
         return r;

@@ -16,7 +16,7 @@ static const struct {
         const char *hint;
 } conditions[CONDITION_COUNT] = {
         [CONDITION_FAILED] = {"Failed", EXIT_FAILED, EIO, NULL},
-        [CONDITION_NO_KEYS] = {"NoKeys", EXIT_REFUSED, ENOKEY, "Make keys with 'lanzad --oneshot create-keys'."},
+        [CONDITION_NO_KEYS] = {"NoKeys", EXIT_REFUSED, ENOKEY, "Make keys with 'lanzactl create-keys'."},
         [CONDITION_KEYS_EXIST] =
                 {"KeysExist", EXIT_REFUSED, EEXIST,
                  "Nothing was changed: lanzad never overwrites keys. The ones that are there can be used."},

@@ -207,7 +207,7 @@ static void test_no_sync_yet(void) {
         _cleanup_(outcome_freep) Outcome *outcome = refuse(machine, CONDITION_WOULD_NOT_BOOT);
 
         outcome_assert_message(outcome, "No image of a generation stands on /boot");
-        outcome_assert_hint(outcome, "Run 'lanzad --oneshot sync'.");
+        outcome_assert_hint(outcome, "Run 'lanzactl sync'.");
 }
 
 static void remove_from_esp(Machine *machine, const char *name) {
@@ -238,7 +238,7 @@ static void test_foreign_loaders(void) {
                 test_write_bytes(machine->root, path, application, 0600);
                 outcome = refuse(machine, CONDITION_WOULD_NOT_BOOT);
                 outcome_assert_message(outcome, places[i]);
-                outcome_assert_hint(outcome, "Run 'lanzad --oneshot sync'");
+                outcome_assert_hint(outcome, "Run 'lanzactl sync'");
         }
 }
 

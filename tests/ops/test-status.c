@@ -53,8 +53,8 @@ static void test_fresh(void) {
         outcome_assert(outcome, "keys-present", "no");
         outcome_assert(outcome, "certificates", "0");
         assert_problems(outcome, "There are no keys here yet", "create-keys", "The firmware is in Setup Mode",
-                        "Make keys with 'lanzad --oneshot create-keys', then enroll them",
-                        "No image of a generation stands on /boot", "Run 'lanzad --oneshot sync'", NULL);
+                        "Make keys with 'lanzactl create-keys', then enroll them",
+                        "No image of a generation stands on /boot", "Run 'lanzactl sync'", NULL);
         after = machine_snapshot(machine, "");
         g_assert_cmpstr(before, ==, after);
 }
@@ -176,8 +176,7 @@ static void test_unsigned_images(void) {
         assert_problems(before, "There are no keys here yet", "create-keys", NULL);
         machine_set_keys(machine, "");
         outcome = status_of(machine);
-        assert_problems(outcome, "1 of the images on /boot are not signed by these keys", "Run 'lanzad --oneshot sync'",
-                        NULL);
+        assert_problems(outcome, "1 of the images on /boot are not signed by these keys", "Run 'lanzactl sync'", NULL);
 }
 
 static void test_booted(void) {
@@ -250,7 +249,7 @@ static void test_check_empty(void) {
         _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
         _cleanup_(outcome_freep) Outcome *outcome = check(machine, OPERATION_WOULD_NOT_BOOT);
 
-        assert_problems(outcome, "No image of a generation stands on /boot", "Run 'lanzad --oneshot sync'", NULL);
+        assert_problems(outcome, "No image of a generation stands on /boot", "Run 'lanzactl sync'", NULL);
 }
 
 /* Flips one bit in the middle of a file on the ESP. */
@@ -275,7 +274,7 @@ static void test_check_damaged(void) {
         g_assert_cmpint(variables_memory_reboot(machine->variables), ==, 0);
         outcome = check(machine, OPERATION_WOULD_NOT_BOOT);
         outcome_assert_has(outcome, "problems.1.message", "/boot/" MACHINE_SYSTEMD_BOOT " would be refused");
-        outcome_assert_has(outcome, "problems.1.hint", "Run 'lanzad --oneshot sync'");
+        outcome_assert_has(outcome, "problems.1.hint", "Run 'lanzactl sync'");
 }
 
 static void test_check_cut(void) {
@@ -286,7 +285,7 @@ static void test_check_cut(void) {
         path = g_build_filename("boot/EFI/Linux", image, NULL);
         machine_write(machine, path, "");
         outcome = check(machine, OPERATION_WOULD_NOT_BOOT);
-        assert_problems(outcome, "is no PE image", "Run 'lanzad --oneshot sync'", NULL);
+        assert_problems(outcome, "is no PE image", "Run 'lanzactl sync'", NULL);
 }
 
 #define TEST(name, function) g_test_add_func("/ops/status/" name, function)
