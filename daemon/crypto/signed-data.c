@@ -34,7 +34,7 @@ struct SignedData {
 DEFINE_POINTER_CLEANUP(X509_STORE *, X509_STORE_free)
 
 /* Reads one DER header of definite length at *SPAN's beginning; *SPAN moves behind the object. */
-static int read_object(Span *span, int want_tag, Span *ret_content) {
+static int read_object_of_class(Span *span, int want_class, int want_tag, Span *ret_content) {
         const unsigned char *content = span->data;
         long length;
         int tag, class, r;
@@ -44,13 +44,17 @@ static int read_object(Span *span, int want_tag, Span *ret_content) {
         r = ASN1_get_object(&content, &length, &tag, &class, span->size > INT_MAX ? INT_MAX : (long)span->size);
         if (r & 0x80 || r & 1)
                 return openssl_failed(-EBADMSG);
-        if (tag != want_tag || class != V_ASN1_UNIVERSAL)
+        if (tag != want_tag || class != want_class)
                 return -EBADMSG;
 
         *ret_content = (Span){content, length};
         span->size -= content + length - span->data;
         span->data = content + length;
         return 0;
+}
+
+static int read_object(Span *span, int want_tag, Span *ret_content) {
+        return read_object_of_class(span, V_ASN1_UNIVERSAL, want_tag, ret_content);
 }
 
 /* Wraps a bare SignedData into the ContentInfo that OpenSSL works on. */
@@ -186,6 +190,59 @@ int signed_data_parse(Span bytes, SignedData **ret, size_t *ret_size) {
         if (ret_size)
                 *ret_size = der.size;
         return 0;
+}
+
+/* The same, with its header. */
+static int read_whole_object(Span *span, int want_tag, Span *ret) {
+        Span before = *span, content;
+        int r;
+
+        r = read_object(span, want_tag, &content);
+        if (r < 0)
+                return r;
+        *ret = (Span){before.data, before.size - span->size};
+        return 0;
+}
+
+/* Whether the issuer and serial number of a SignerInfo are, byte by byte, those of CERTIFICATE (RFC 5280, 4.1). */
+static bool names_certificate(Span issuer_and_serial, Span certificate) {
+        Span fields, version, serial, algorithm, issuer, named_issuer;
+
+        return read_object(&certificate, V_ASN1_SEQUENCE, &fields) >= 0 &&
+               read_object(&fields, V_ASN1_SEQUENCE, &certificate) >= 0 &&
+               read_object_of_class(&certificate, V_ASN1_CONTEXT_SPECIFIC, 0, &version) >= 0 &&
+               read_whole_object(&certificate, V_ASN1_INTEGER, &serial) >= 0 &&
+               read_object(&certificate, V_ASN1_SEQUENCE, &algorithm) >= 0 &&
+               read_whole_object(&certificate, V_ASN1_SEQUENCE, &issuer) >= 0 &&
+               read_whole_object(&issuer_and_serial, V_ASN1_SEQUENCE, &named_issuer) >= 0 &&
+               span_equal(named_issuer, issuer) && span_equal(issuer_and_serial, serial);
+}
+
+/* A SET with one SignerInfo, all of whose parts are there. */
+static bool signers_are(Span signers, Span certificate) {
+        Span info, issuer_and_serial, ignored;
+
+        return read_object(&signers, V_ASN1_SEQUENCE, &info) >= 0 && signers.size == 0 &&
+               read_object(&info, V_ASN1_INTEGER, &ignored) >= 0 &&
+               read_object(&info, V_ASN1_SEQUENCE, &issuer_and_serial) >= 0 &&
+               names_certificate(issuer_and_serial, certificate) &&
+               read_object(&info, V_ASN1_SEQUENCE, &ignored) >= 0 &&
+               read_object_of_class(&info, V_ASN1_CONTEXT_SPECIFIC, 0, &ignored) >= 0 &&
+               read_object(&info, V_ASN1_SEQUENCE, &ignored) >= 0 &&
+               read_object(&info, V_ASN1_OCTET_STRING, &ignored) >= 0 && info.size == 0;
+}
+
+bool signed_data_is_plainly_by(Span bytes, const Certificate *certificate) {
+        Span der = certificate_der(certificate), info, wrapped, data, certificates, signers, ignored;
+
+        return read_object(&bytes, V_ASN1_SEQUENCE, &info) >= 0 && read_object(&info, V_ASN1_OBJECT, &ignored) >= 0 &&
+               read_object_of_class(&info, V_ASN1_CONTEXT_SPECIFIC, 0, &wrapped) >= 0 && info.size == 0 &&
+               read_object(&wrapped, V_ASN1_SEQUENCE, &data) >= 0 && wrapped.size == 0 &&
+               read_object(&data, V_ASN1_INTEGER, &ignored) >= 0 && read_object(&data, V_ASN1_SET, &ignored) >= 0 &&
+               read_object(&data, V_ASN1_SEQUENCE, &ignored) >= 0 &&
+               read_object_of_class(&data, V_ASN1_CONTEXT_SPECIFIC, 0, &certificates) >= 0 &&
+               span_equal(certificates, der) && read_object(&data, V_ASN1_SET, &signers) >= 0 && data.size == 0 &&
+               signers_are(signers, der);
 }
 
 SignedData *signed_data_free(SignedData *data) {

@@ -227,6 +227,38 @@ static void test_cut(void) {
         g_assert_null(data);
 }
 
+/* What the quick look says, the long one says too; it may only know less. */
+static void test_plainly(void) {
+        _cleanup_(signer_freep) Signer *signer = load_signer("db"), *other = load_signer("foreign-db");
+        const Certificate *own = signer_certificate(signer), *foreign = signer_certificate(other);
+        _cleanup_(buffer_done) Buffer made = {}, detached = {};
+        Sha256 digest = {};
+        size_t certificate_at;
+
+        g_assert_cmpint(signed_data_make_authenticode(signer, &digest, SIGNING_TIME, &made), ==, 0);
+        g_assert_cmpint(signed_data_make_detached(signer, span_from_string("content"), &detached), ==, 0);
+        g_assert_true(signed_data_is_plainly_by(buffer_span(&made), own));
+        g_assert_false(signed_data_is_plainly_by(buffer_span(&made), foreign));
+        g_assert_false(signed_data_is_plainly_by(buffer_span(&detached), own));
+        for (size_t size = 0; size < made.size; size++) {
+                g_autofree uint8_t *copy = g_memdup2(made.data, size);
+                g_assert_false(signed_data_is_plainly_by((Span){copy, size}, own));
+        }
+
+        g_assert_cmpint(span_find(buffer_span(&made), certificate_der(own), 0, &certificate_at), ==, 0);
+        for (size_t i = 0; i < made.size; i++) {
+                g_autofree uint8_t *copy = g_memdup2(made.data, made.size);
+                _cleanup_(signed_data_freep) SignedData *data = NULL;
+
+                copy[i] ^= 1 << i % 8;
+                if (!signed_data_is_plainly_by((Span){copy, made.size}, own))
+                        continue;
+                g_assert_false(i >= certificate_at && i < certificate_at + certificate_der(own).size);
+                if (signed_data_parse((Span){copy, made.size}, &data, NULL) >= 0)
+                        g_assert_true(certificate_equal(signed_data_signer_chain(data, 0), own));
+        }
+}
+
 static void test_chain(void) {
         g_autofree char *intermediate = test_pki_path("chain-intermediate.pem");
         const char *const options[] = {"-md", "sha384", "-certfile", intermediate, NULL};
@@ -324,6 +356,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/crypto/signed-data/says-how-many-bytes-it-used", test_trailing);
         g_test_add_func("/crypto/signed-data/survives-flipped-bits-and-sees-those-that-count", test_damage);
         g_test_add_func("/crypto/signed-data/refuses-what-is-cut", test_cut);
+        g_test_add_func("/crypto/signed-data/a-quick-look-knows-ones-own-and-never-more-than-a-long-one", test_plainly);
         g_test_add_func("/crypto/signed-data/a-chain-may-end-in-any-of-its-certificates", test_chain);
         g_test_add_func("/crypto/signed-data/expiry-does-not-count", test_expired);
         g_test_add_func("/crypto/signed-data/every-signer-has-to-be-trusted", test_two_signers);
