@@ -19,7 +19,7 @@ static bool wants_color(json_t *common) {
 }
 
 static void session_init(Session *session, json_t *common) {
-        static const char *const own[] = {"root", "config", "keys"};
+        static const char *const own[] = {"root", "config", "keys", "variables"};
         const char *form = text_of(common, "json");
 
         *session = (Session){

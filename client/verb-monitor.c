@@ -92,7 +92,8 @@ static int follow(Session *session) {
 
 static int monitor(Session *session, json_t *options) {
         if (json_object_size(session->own) > 0) {
-                complain("Only the service tells of changes, and '--root', '--config' and '--keys' keep away from it\n"
+                complain("Only the service tells of changes, and '--root', '--config', '--keys' and '--variables' "
+                         "keep away from it\n"
                          "Try 'lanzactl monitor --help'.");
                 return STATUS_USAGE;
         }

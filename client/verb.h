@@ -38,7 +38,8 @@ typedef struct Session {
         bool quiet;
         bool color;  /* on standard output */
         bool ask;    /* a polkit agent may ask for a password */
-        json_t *own; /* options that only a program of its own can take: root, config, keys; they keep away the bus */
+        json_t *own; /* options that only a program of its own can take: root, config, keys, variables; they keep away
+                        the bus */
 } Session;
 
 typedef struct Verb {

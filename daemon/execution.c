@@ -16,7 +16,7 @@ int execution_run(const Execution *execution, const Operation *operation, const 
                 return r;
         for (size_t i = 0; execution->warn && i < warnings.count; i++)
                 execution->warn(execution->userdata, warnings.items[i]);
-        r = context_new(&settings, execution->root, execution->keys, &context, failure);
+        r = context_new(&settings, execution->root, execution->keys, execution->variables, &context, failure);
         if (r < 0)
                 return r;
         if (watch) {

@@ -9,6 +9,7 @@ typedef struct Execution {
         const char *root;          /* the tree; NULL: the running system */
         const char *configuration; /* NULL: the usual files */
         const char *keys;          /* a key store that is not below ROOT; NULL: the configured one */
+        const char *variables;     /* a file that stands for the firmware, not below ROOT; NULL: the machine's own */
 
         /* Told what is odd in the configuration, a sentence each. May be NULL. */
         void (*warn)(void *userdata, const char *warning);

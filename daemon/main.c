@@ -58,6 +58,7 @@ int main(int argc, char *argv[]) {
                      "  --root=DIR             work on the tree below DIR; firmware variables stay untouched\n"
                      "  --config=FILE          another configuration; an absolute path is below --root\n"
                      "  --keys=DIR             another key store than the configured one; not below --root\n"
+                     "  --variables=FILE       a file that stands for the firmware's variables; not below --root\n"
                      "  --idle-timeout=SECONDS exit when nobody asked for so long (default 60)");
                 return finish_output(EXIT_SUCCESS);
         }

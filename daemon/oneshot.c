@@ -20,6 +20,7 @@ typedef struct Invocation {
         const char *root;
         const char *configuration;
         const char *keys;
+        const char *variables;
         bool help;
 } Invocation;
 
@@ -43,6 +44,7 @@ static void print_common(void) {
                "  --root=DIR             work on the tree below DIR; firmware variables stay untouched\n"
                "  --config=FILE          another configuration than /etc/lanza/lanzad.conf\n"
                "  --keys=DIR             another key store than the configured one; not below --root\n"
+               "  --variables=FILE       a file that stands for the firmware's variables; not below --root\n"
                "  --help                 this text; behind a verb, that verb's options\n");
 }
 
@@ -50,11 +52,8 @@ static void print_verbs(void) {
         printf("lanzad --oneshot VERB [OPTIONS]: one operation in the foreground, without a bus\n\nVerbs:\n");
         for (size_t i = 0; operation_at(i); i++)
                 printf("  %-22s %s\n", operation_at(i)->verb, operation_at(i)->help);
-        printf("\nOptions of every verb:\n"
-               "  --root=DIR             work on the tree below DIR; firmware variables stay untouched\n"
-               "  --config=FILE          another configuration; an absolute path is below --root\n"
-               "  --keys=DIR             another key store than the configured one; not below --root\n"
-               "  --help                 this text; behind a verb, that verb's options\n\n"
+        print_common();
+        printf("\n"
                "Exit status: 0 done; 1 failed; 2 usage; 3 refused, with a reason that can be mended; 5 done in part;\n"
                "6 the machine would not boot as it stands.\n");
 }
@@ -128,6 +127,7 @@ static bool find_option(Invocation *invocation, const char *name, Option *ret) {
                 {"root", &invocation->root},
                 {"config", &invocation->configuration},
                 {"keys", &invocation->keys},
+                {"variables", &invocation->variables},
         };
 
         *ret = (Option){};
@@ -242,6 +242,7 @@ static int run(const Invocation *invocation, void *result, Failure *failure) {
                 .root = invocation->root,
                 .configuration = invocation->configuration,
                 .keys = invocation->keys,
+                .variables = invocation->variables,
                 .warn = print_warning,
         };
         const OperationWatch watch = {.waiting = report_waiting};

@@ -170,6 +170,7 @@ static int parse_arguments(Service *service, int count, char *arguments[]) {
                 {"--root=", &service->execution.root},
                 {"--config=", &service->execution.configuration},
                 {"--keys=", &service->execution.keys},
+                {"--variables=", &service->execution.variables},
         };
         static const char idle[] = "--idle-timeout=";
 

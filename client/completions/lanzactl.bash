@@ -40,7 +40,7 @@ _lanzactl() {
                 *--export*) words=(esl auth) ;;
                 *--microsoft*) words=(all windows third-party option-rom) ;;
                 *--bits*) words=(2048 4096) ;;
-                *--root* | *--config* | *--keys* | *--output*) mapfile -t words < <(compgen -f -- "$word") ;;
+                *--root* | *--config* | *--keys* | *--variables* | *--output*) mapfile -t words < <(compgen -f -- "$word") ;;
                 esac
         elif [[ $word == -* ]]; then
                 mapfile -t words < <(__lanzactl_options "$program" ${verb:+"$verb"})

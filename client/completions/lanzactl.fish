@@ -37,7 +37,7 @@ end
 
 complete --command lanzactl --no-files --arguments '(__lanzactl_complete)'
 complete --command lanzactl --long-option json --exclusive --arguments 'pretty short off'
-for option in root config keys
+for option in root config keys variables
     complete --command lanzactl --long-option $option --require-parameter --force-files
 end
 complete --command lanzactl --long-option variable --exclusive --arguments 'PK KEK db dbx' --condition '__lanzactl_verb_is list-enrolled-keys'

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/firmware/variables-memory.h"
 #include "daemon/util/file.h"
 #include "daemon/util/lock.h"
 #include "daemon/util/root.h"
@@ -74,18 +75,31 @@ static int open_keys(Context *context, const char *key_folder, Failure *failure)
         return r;
 }
 
+static int open_variables_file(Context *context, const char *path, Failure *failure) {
+        int r = variables_new_memory_file(path, &context->variables);
+
+        if (r == -EBADMSG)
+                return failure_set_errno(failure, r, "%s is no file of firmware variables", path);
+        return r < 0 ? failure_set_errno(failure, r, "Cannot read the firmware variables in %s", path) : 0;
+}
+
 /* A machine without EFI variables is none to refuse here: what needs them says so. */
-static int open_variables(Context *context, Failure *failure) {
+static int open_variables(Context *context, const char *file, Failure *failure) {
         _cleanup_(failure_done) Failure refused = {};
         int r;
 
+        if (file)
+                return open_variables_file(context, file, failure);
+        if (!context->live)
+                return 0;
         r = variables_new_efivar(&context->variables, &refused);
         if (r < 0 && refused.condition != CONDITION_NOT_SUPPORTED)
                 return failure_pass(failure, &refused, r);
         return 0;
 }
 
-int context_new(const Settings *settings, const char *root, const char *key_folder, Context **ret, Failure *failure) {
+int context_new(const Settings *settings, const char *root, const char *key_folder, const char *variables_file,
+                Context **ret, Failure *failure) {
         _cleanup_(context_freep) Context *context = calloc(1, sizeof(*context));
         int r;
 
@@ -103,11 +117,9 @@ int context_new(const Settings *settings, const char *root, const char *key_fold
         r = open_keys(context, key_folder, failure);
         if (r < 0)
                 return r;
-        if (context->live) {
-                r = open_variables(context, failure);
-                if (r < 0)
-                        return r;
-        }
+        r = open_variables(context, variables_file, failure);
+        if (r < 0)
+                return r;
         *ret = TAKE_POINTER(context);
         return 0;
 }

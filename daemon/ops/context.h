@@ -21,7 +21,7 @@ struct Context {
         char *root;               /* "" for "/", else the tree's path, without a slash at its end */
         int root_fd;
         KeyStore *keys;
-        Variables *variables; /* NULL: not to be looked at (a tree is not the machine that runs) */
+        Variables *variables; /* NULL: there are none, or they are not this tree's */
         int64_t now;          /* seconds since 1970 */
         uint64_t signatures;  /* how often boot images and boot loaders were signed: nothing to do means none */
 
@@ -37,8 +37,11 @@ struct Context {
 };
 
 /* A context of the system below ROOT (NULL: the running one; "/" is a tree like any other). KEY_FOLDER (NULL: the
- * configured one) is a key store that is not below ROOT. SETTINGS must outlive it. */
-int context_new(const Settings *settings, const char *root, const char *key_folder, Context **ret, Failure *failure);
+ * configured one) is a key store that is not below ROOT. VARIABLES_FILE is a firmware in a file, as of
+ * variables-memory.h, not below ROOT either; NULL: the firmware of the running system, none for a tree. SETTINGS must
+ * outlive it. */
+int context_new(const Settings *settings, const char *root, const char *key_folder, const char *variables_file,
+                Context **ret, Failure *failure);
 Context *context_free(Context *context); /* returns NULL */
 DEFINE_POINTER_CLEANUP(Context *, context_free)
 

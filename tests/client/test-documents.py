@@ -53,7 +53,7 @@ def test_daemon_page():
     text = page("units/lanzad.8")
     for verb in re.findall(r"^  ([a-z][a-z-]+)  ", output(LANZAD, "--oneshot", "--help"), re.MULTILINE):
         assert verb in text, verb
-    for option in ("--oneshot", "--version", "--help", "--root=", "--config=", "--keys=", "--idle-timeout="):
+    for option in ("--oneshot", "--version", "--help", "--root=", "--config=", "--keys=", "--variables=", "--idle-timeout="):
         assert option in text, option
 
 

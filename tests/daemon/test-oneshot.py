@@ -25,7 +25,7 @@ PARAMETERS = {
     "list-enrolled-keys": ["variable="],
     "status": ["check"],
 }
-COMMON = ["root=", "config=", "keys=", "help"]
+COMMON = ["root=", "config=", "keys=", "variables=", "help"]
 
 
 def run(*arguments, **more):
@@ -216,6 +216,31 @@ def test_keys():
         assert judged.returncode == 0
 
 
+def test_firmware():
+    with Tree() as tree:
+        options = [tree.option(), tree.firmware()]
+        oneshot("create-keys", *options)
+        oneshot("sync", *options)
+        assert oneshot("status", *options)[0]["mode"] == "setup"
+        assert not (tree.top / "variables").exists()  # who only reads leaves no trace
+        refused("OptionRomRisk", "enroll-keys", *options)
+        oneshot("enroll-keys", *options, "--microsoft")
+        status, _ = oneshot("status", *options)
+        assert status["mode"] == "user" and status["keys-enrolled"] and not status["secure-boot"], status
+        tree.restart()
+        status, _ = oneshot("status", *options, "--check")
+        assert status["secure-boot"] and status["problems"] == [], status
+        listed, _ = oneshot("list-enrolled-keys", *options)
+        assert {key["variable"] for key in listed["keys"] if key["origin"] == "own"} == {"PK", "KEK", "db"}
+        shutil.rmtree(tree.root / "var/lib/lanzad")
+        oneshot("create-keys", *options)
+        refused("NotInSetupMode", "enroll-keys", *options, "--microsoft")
+
+        tree.write("../variables", "PK=mine\n")
+        assert "is no file of firmware variables" in refused("Failed", "status", *options, status=1)["message"]
+        refused("Failed", "status", tree.option(), f"--variables={tree.root}", status=1)
+
+
 def test_private_files():
     """Keys, cache and export under a generous umask."""
     with Tree() as tree:
@@ -305,6 +330,7 @@ TESTS = {
     "json-keeps-what-is-utf-8-of-a-name": test_other_bytes,
     "configuration-comes-from-the-tree-or-one-file": test_configuration,
     "key-store-outside-the-tree": test_keys,
+    "a-file-stands-for-the-firmware": test_firmware,
     "modes-do-not-depend-on-the-umask": test_private_files,
     "an-option-may-imply-its-value": test_optional_value,
     "runs-at-once-take-turns": test_at_once,

@@ -64,6 +64,18 @@ class Tree:
     def option(self):
         return f"--root={self.root}"
 
+    def firmware(self):
+        """The option that gives this system a firmware, which is in Setup Mode at first."""
+        return f"--variables={self.top}/variables"
+
+    def restart(self):
+        """What SecureBoot is, the firmware decides when the machine starts."""
+        path = self.top / "variables"
+        lines = path.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if " SetupMode " not in line]
+        assert len(kept) == len(lines) - 1, lines
+        path.write_text("".join(kept))
+
     def snapshot(self, folder=""):
         lines = []
         for path in sorted((self.root / folder).rglob("*")):

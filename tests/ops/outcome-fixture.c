@@ -38,7 +38,8 @@ static void note_waiting(void *userdata, const char *name) {
 static Context *open_context(Machine *machine, Failure *failure) {
         Context *context = NULL;
 
-        if (context_new(&machine->settings, machine->root, /* key_folder= */ NULL, &context, failure) < 0)
+        if (context_new(&machine->settings, machine->root, /* key_folder= */ NULL, /* variables_file= */ NULL, &context,
+                        failure) < 0)
                 return NULL;
         context->live = machine->is_live;
         context->any_folder = !machine->needs_mount;
