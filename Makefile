@@ -17,6 +17,8 @@ libdir ?= $(prefix)/lib
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 sysconfdir ?= /etc
+docdir ?= $(datadir)/doc/lanzad
+unitdir ?= $(prefix)/lib/systemd/system
 
 CC ?= gcc
 ifeq ($(origin CC),default)
@@ -67,7 +69,12 @@ install: all ## Install below DESTDIR and prefix
 	install -D -m 644 client/completions/lanzactl.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/lanzactl.fish
 	install -D -m 644 dbus/org.lanzaboote.Lanza1.conf $(DESTDIR)$(datadir)/dbus-1/system.d/org.lanzaboote.Lanza1.conf
 	install -D -m 644 -t $(DESTDIR)$(datadir)/dbus-1/interfaces dbus/org.lanzaboote.Lanza1.*.xml
+	install -D -m 644 dbus/org.lanzaboote.Lanza1.service $(DESTDIR)$(datadir)/dbus-1/system-services/org.lanzaboote.Lanza1.service
 	install -D -m 644 dbus/org.lanzaboote.lanza1.policy $(DESTDIR)$(datadir)/polkit-1/actions/org.lanzaboote.lanza1.policy
+	install -d $(DESTDIR)$(unitdir)
+	sed 's,@sbindir@,$(sbindir),g' units/lanzad.service > $(DESTDIR)$(unitdir)/lanzad.service
+	chmod 644 $(DESTDIR)$(unitdir)/lanzad.service
+	install -D -m 644 units/esp-path.conf $(DESTDIR)$(docdir)/esp-path.conf
 	install -D -m 644 units/lanzad.conf $(DESTDIR)$(sysconfdir)/lanza/lanzad.conf
 
 .PHONY: clean
