@@ -460,10 +460,13 @@ static int run_phases(Apply *apply, Failure *failure) {
                 for (to = from; to < plan->step_count && plan->steps[to].kind == kind;)
                         to++;
                 r = run_phase(apply, plan->steps + from, to - from, failure);
-                if (r < 0)
+                if (r < 0) {
+                        apply->result->all_written = kind > STEP_WRITE_LOADER_CONF;
                         return r;
+                }
                 from = to;
         }
+        apply->result->all_written = true;
         return 0;
 }
 
@@ -480,8 +483,10 @@ int apply_plan(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySou
         int r;
 
         *ret = (ApplyResult){.images_kept = plan->images_kept, .contents_kept = plan->contents_kept};
-        if (plan->step_count == 0)
+        if (plan->step_count == 0) {
+                ret->all_written = true;
                 return 0;
+        }
         r = sync_sources(sources, failure);
         if (r < 0)
                 return r;

@@ -5,6 +5,7 @@
  * names, made durable together, renamed, made durable again; then only the next kind of step begins. A second run from
  * whatever state a cut left finishes the job. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,7 @@ typedef struct ApplyResult {
         size_t images_kept, contents_kept;
         uint64_t bytes_written; /* of all files */
         uint64_t bytes_removed; /* in whole clusters: what became free by removing images and contents */
+        bool all_written; /* also after a failure: whatever the plan writes is there, durably; only garbage is left */
 } ApplyResult;
 
 void apply_result_done(ApplyResult *result);

@@ -207,6 +207,8 @@ static int plan_image(Planner *planner, size_t n, Failure *failure) {
         }
         planner->satisfied[n] = true;
         planner->bootable++;
+        if (wanted->is_default)
+                planner->plan.default_image = wanted;
         return 0;
 }
 

@@ -106,6 +106,7 @@ typedef struct Plan {
         size_t step_count;
         uint64_t takes, frees;
         size_t images_kept, contents_kept; /* wanted ones that are there already */
+        const WantedImage *default_image;  /* the default one, if it is or will be there; borrowed from Wanted */
         StringList warnings;               /* what could not be judged or replaced, as sentences */
         StringList left_alone;             /* paths of images of our form whose key and generation are both unknown */
 } Plan;

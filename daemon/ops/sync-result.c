@@ -9,6 +9,7 @@
 static const Field partition_fields[] = {
         FIELD(SyncPartition, path, FIELD_STRING, "path"),
         FIELD(SyncPartition, partition_uuid, FIELD_STRING, "partition-uuid"),
+        FIELD(SyncPartition, default_entry, FIELD_STRING, "default-entry"),
         FIELD(SyncPartition, images_written, FIELD_STRINGS, "images-written"),
         FIELD(SyncPartition, images_kept, FIELD_UNSIGNED, "images-kept"),
         FIELD(SyncPartition, images_removed, FIELD_STRINGS, "images-removed"),
@@ -39,7 +40,10 @@ static int add_partition(SyncResult *result, const EspVolume *volume, const Plan
         partition->path = strdup(volume->path);
         if (volume->partition_uuid[0])
                 partition->partition_uuid = strdup(volume->partition_uuid);
-        if (!partition->path || (volume->partition_uuid[0] && !partition->partition_uuid))
+        if (plan->default_image)
+                partition->default_entry = strdup(plan->default_image->name);
+        if (!partition->path || (volume->partition_uuid[0] && !partition->partition_uuid) ||
+            (plan->default_image && !partition->default_entry))
                 return -ENOMEM;
         partition->images_kept = plan->images_kept;
         partition->contents_kept = plan->contents_kept;

@@ -10,8 +10,9 @@
 
 /* One volume's part. */
 typedef struct SyncPartition {
-        char *path;                                    /* mount point */
-        char *partition_uuid;                          /* absent in a tree */
+        char *path;           /* mount point */
+        char *partition_uuid; /* absent in a tree */
+        char *default_entry;  /* the default's boot image, without boot counter; absent if it does not stand there */
         StringList images_written, images_removed;     /* file names */
         StringList contents_written, contents_removed; /* file names */
         StringList loaders_written;                    /* paths; loader/loader.conf too */

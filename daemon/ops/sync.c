@@ -54,6 +54,7 @@ typedef struct Run {
         WantedSystem system;
         Inventory inventory;
         Plan plan;
+        bool in_part; /* not everything was carried out */
 } Run;
 
 static void run_done(Run *run) {
@@ -245,6 +246,7 @@ static int keep_hashes(Run *run, StringList *warnings) {
 
 static int carry_out(Run *run, const SyncParameters *asked, SyncResult *result, Failure *failure) {
         _cleanup_(apply_result_done) ApplyResult done = {};
+        _cleanup_(failure_done) Failure problem = {};
         int r;
 
         if (asked->write.dry_run)
@@ -255,14 +257,20 @@ static int carry_out(Run *run, const SyncParameters *asked, SyncResult *result, 
                 if (r < 0)
                         return r;
         }
-        r = apply(run, &done, failure);
-        if (r < 0) {
+        r = apply(run, &done, &problem);
+        if (r < 0 && !done.all_written) {
                 /* A remembered hash may be what was wrong: the next run reads everything anew. */
                 if (run->cache_folder >= 0)
                         unlinkat(run->cache_folder, HASH_CACHE_FILE, 0);
-                return r;
+                return failure_pass(failure, &problem, r);
         }
-        r = keep_hashes(run, &result->warnings);
+        /* The machine boots what it should; what is left over is for the next run. */
+        run->in_part = r < 0;
+        if (r < 0)
+                r = string_list_add_format(&result->warnings, "Not all that nothing needs any more was removed: %s",
+                                           problem.message ?: strerror(-r));
+        if (r >= 0)
+                r = keep_hashes(run, &result->warnings);
         if (r < 0)
                 return r;
         return sync_result_add_applied(result, &run->volume, &run->plan, &done);
@@ -313,7 +321,7 @@ static int synchronise(Context *context, const SyncParameters *asked, bool garba
                 r = move_warnings(&run.plan.warnings, &result->warnings);
         if (r < 0)
                 return r;
-        return run.system.in_part ? OPERATION_IN_PART : 0;
+        return run.system.in_part || run.in_part ? OPERATION_IN_PART : 0;
 }
 
 static int run_sync(Context *context, const void *parameters, void *result, Failure *failure) {

@@ -260,7 +260,8 @@ static void test_faults(gconstpointer data) {
                 int error;
                 Condition condition;
         } faults[] = {{-EIO, CONDITION_FAILED}, {-ENOSPC, CONDITION_ESP_FULL}, {-EROFS, CONDITION_ESP_READ_ONLY}};
-        bool done = false;
+        static const char garbage[] = "EFI/nixos/initrd-6.1.1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.efi";
+        bool done = false, only_garbage_left = false;
 
         for (unsigned at = 1; !done; at++)
                 for (unsigned i = 0; i < G_N_ELEMENTS(faults); i++) {
@@ -270,6 +271,7 @@ static void test_faults(gconstpointer data) {
                         run_open(&run, NULL);
                         want_all(&run);
                         put_old(&run);
+                        volume_write(&run.volume, garbage, "");
                         run.wanted.booted_entry = fake_image_name(&one);
                         run.io.fail_at = at;
                         run.io.error = faults[i].error;
@@ -285,6 +287,10 @@ static void test_faults(gconstpointer data) {
                         /* The generations that were there are still there. */
                         assert_generation(&run, &one, "");
                         assert_generation(&run, &two, "");
+                        if (run.result.all_written)
+                                assert_generation(&run, &three, "");
+                        g_assert_true(r < 0 || run.result.all_written);
+                        only_garbage_left = only_garbage_left || (r < 0 && run.result.all_written);
                         run.io.fail_at = 0;
                         g_assert_cmpint(sync_volume(&run), ==, 0);
                         assert_generation(&run, &three, "");
@@ -294,6 +300,7 @@ static void test_faults(gconstpointer data) {
                         g_assert_cmpuint(run.io.calls, ==, 0);
                         run_close(&run, NULL);
                 }
+        g_assert_true(only_garbage_left);
 }
 
 /* A tmpfs of a few pages, in a mount namespace of its own. */

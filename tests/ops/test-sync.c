@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +75,29 @@ static void test_first(void) {
         g_assert_true(is_signed_by(machine, MACHINE_FALLBACK, "db.pem"));
         g_assert_cmpuint(outcome->signatures, ==, 4);
         assert_default(machine, 2, NULL);
+}
+
+/* A file that something is mounted on can't be removed. */
+static void test_garbage_stays(void) {
+        static const char garbage[] =
+                "boot/EFI/nixos/initrd-6.1.1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.efi";
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *path = g_build_filename(machine->root, garbage, NULL), *entry = NULL;
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+        machine_write(machine, garbage, "");
+        if (unshare(CLONE_NEWNS) < 0)
+                g_assert_cmpint(unshare(CLONE_NEWUSER | CLONE_NEWNS), ==, 0);
+        g_assert_cmpint(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), ==, 0);
+        g_assert_cmpint(mount(path, path, NULL, MS_BIND, NULL), ==, 0);
+        outcome = machine_run_status(machine, OPERATION_IN_PART, "sync", NULL);
+        outcome_assert_has(outcome, "warnings", "was removed: Cannot remove EFI/nixos/initrd-6.1.1-aaaa");
+        entry = machine_image_of(machine, 2, NULL);
+        outcome_assert(outcome, "partitions.0.default-entry", entry);
+        assert_default(machine, 2, NULL);
+        g_assert_cmpint(umount(path), ==, 0);
+        sync_well(machine);
+        g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
 }
 
 static void test_second(void) {
@@ -471,6 +496,7 @@ static void test_damaged_loader(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         TEST("first-run-writes-and-signs-everything", test_first);
+        TEST("garbage-that-cannot-be-removed-is-no-failure", test_garbage_stays);
         TEST("second-run-writes-nothing-and-signs-nothing", test_second);
         TEST("writes-only-what-a-new-generation-adds", test_new_generation);
         TEST("limit-takes-the-oldest-and-what-only-it-needs", test_limit);
