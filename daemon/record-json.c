@@ -24,6 +24,14 @@ static json_t *strings_to_json(const StringList *list) {
         return array;
 }
 
+static json_t *pairs_to_json(const StringList *list) {
+        json_t *object = json_object();
+
+        for (size_t i = 0; i + 1 < list->count; i += 2)
+                json_object_set_new(object, list->items[i], text_to_json(list->items[i + 1]));
+        return object;
+}
+
 static json_t *records_to_json(const Record *record, const RecordList *list) {
         json_t *array = json_array();
 
@@ -38,10 +46,14 @@ static json_t *field_to_json(const Field *field, const void *value) {
                 return json_boolean(*(const bool *)value);
         case FIELD_UNSIGNED:
                 return json_integer(*(const uint64_t *)value);
+        case FIELD_UINT32:
+                return json_integer(*(const uint32_t *)value);
         case FIELD_STRING:
                 return text_to_json(*(char *const *)value);
         case FIELD_STRINGS:
                 return strings_to_json(value);
+        case FIELD_PAIRS:
+                return pairs_to_json(value);
         case FIELD_RECORDS:
                 return records_to_json(field->record, value);
         }
@@ -53,11 +65,11 @@ json_t *record_to_json(const Record *record, const void *structure) {
 
         for (size_t i = 0; object && i < record->field_count; i++) {
                 const Field *field = &record->fields[i];
-                const void *value = field_at_const(field, structure);
 
-                if (field->type == FIELD_STRING && !*(char *const *)value)
+                if (field_is_absent(field, structure))
                         continue;
-                if (json_object_set_new(object, field->name, field_to_json(field, value)) < 0) {
+                if (json_object_set_new(object, field->name, field_to_json(field, field_at_const(field, structure))) <
+                    0) {
                         json_decref(object);
                         return NULL;
                 }

@@ -10,8 +10,8 @@
 #include "dbus/lanza1-names.h"
 
 static const char *const signatures[] = {
-        [FIELD_BOOLEAN] = "b",  [FIELD_UNSIGNED] = "t",     [FIELD_STRING] = "s",
-        [FIELD_STRINGS] = "as", [FIELD_RECORDS] = "aa{sv}",
+        [FIELD_BOOLEAN] = "b",  [FIELD_UNSIGNED] = "t",  [FIELD_UINT32] = "u",       [FIELD_STRING] = "s",
+        [FIELD_STRINGS] = "as", [FIELD_PAIRS] = "a{ss}", [FIELD_RECORDS] = "aa{sv}",
 };
 
 static int read_string(sd_bus_message *message, char **ret) {
@@ -58,6 +58,8 @@ static int read_value(sd_bus_message *message, const Field *field, void *value) 
                 return read_string(message, value);
         case FIELD_STRINGS:
                 return read_strings(message, value);
+        case FIELD_UINT32:
+        case FIELD_PAIRS:
         case FIELD_RECORDS:
                 break;
         }
@@ -144,6 +146,26 @@ static int append_strings(sd_bus_message *message, const StringList *list) {
         return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+static int append_pair(sd_bus_message *message, const char *name, const char *value) {
+        int r;
+
+        r = sd_bus_message_open_container(message, SD_BUS_TYPE_DICT_ENTRY, "ss");
+        if (r >= 0)
+                r = append_text(message, name);
+        if (r >= 0)
+                r = append_text(message, value);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+static int append_pairs(sd_bus_message *message, const StringList *list) {
+        int r;
+
+        r = sd_bus_message_open_container(message, SD_BUS_TYPE_ARRAY, "{ss}");
+        for (size_t i = 0; r >= 0 && i + 1 < list->count; i += 2)
+                r = append_pair(message, list->items[i], list->items[i + 1]);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
 int dictionary_append_list(sd_bus_message *message, const Record *record, const RecordList *list) {
         int r;
 
@@ -160,10 +182,14 @@ static int append_value(sd_bus_message *message, const Field *field, const void 
                 return sd_bus_message_append(message, "b", (int)*(const bool *)value);
         case FIELD_UNSIGNED:
                 return sd_bus_message_append(message, "t", *(const uint64_t *)value);
+        case FIELD_UINT32:
+                return sd_bus_message_append(message, "u", *(const uint32_t *)value);
         case FIELD_STRING:
                 return append_text(message, *(char *const *)value);
         case FIELD_STRINGS:
                 return append_strings(message, value);
+        case FIELD_PAIRS:
+                return append_pairs(message, value);
         case FIELD_RECORDS:
                 return dictionary_append_list(message, field->record, value);
         }
@@ -171,10 +197,9 @@ static int append_value(sd_bus_message *message, const Field *field, const void 
 }
 
 static int append_field(sd_bus_message *message, const Field *field, const void *structure) {
-        const void *value = field_at_const(field, structure);
         int r;
 
-        if (field->type == FIELD_STRING && !*(char *const *)value)
+        if (field_is_absent(field, structure))
                 return 0;
         r = sd_bus_message_open_container(message, SD_BUS_TYPE_DICT_ENTRY, "sv");
         if (r >= 0)
@@ -182,7 +207,7 @@ static int append_field(sd_bus_message *message, const Field *field, const void 
         if (r >= 0)
                 r = sd_bus_message_open_container(message, SD_BUS_TYPE_VARIANT, signatures[field->type]);
         if (r >= 0)
-                r = append_value(message, field, value);
+                r = append_value(message, field, field_at_const(field, structure));
         if (r >= 0)
                 r = sd_bus_message_close_container(message);
         return r < 0 ? r : sd_bus_message_close_container(message);
@@ -216,9 +241,12 @@ static bool same_value(const Field *field, const void *a, const void *b) {
                 return *(const bool *)a == *(const bool *)b;
         case FIELD_UNSIGNED:
                 return *(const uint64_t *)a == *(const uint64_t *)b;
+        case FIELD_UINT32:
+                return *(const uint32_t *)a == *(const uint32_t *)b;
         case FIELD_STRING:
                 return same_text(*(char *const *)a, *(char *const *)b);
         case FIELD_STRINGS:
+        case FIELD_PAIRS:
                 return same_strings(a, b);
         case FIELD_RECORDS:
                 break;

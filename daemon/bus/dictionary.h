@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Records as D-Bus dictionaries: booleans are b, numbers t, strings s, lists of strings as, lists of records aa{sv}. */
+/* Records as D-Bus dictionaries: booleans are b, numbers t (or u), strings s, lists of strings as,
+ * pairs of strings a{ss}, lists of records aa{sv}. */
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
@@ -16,7 +17,7 @@ enum { DICTIONARY_STRING_MAX = 4096 };
 int dictionary_read(sd_bus_message *message, const Record *record, const char *const *withheld, void *structure,
                     sd_bus_error *error);
 
-/* Appends STRUCTURE's fields as a{sv}; strings that are absent are left out. EXIT_STATUS above 0 goes in, too. */
+/* Appends STRUCTURE's fields as a{sv}; what is absent is left out. EXIT_STATUS above 0 goes in, too. */
 int dictionary_append(sd_bus_message *message, const Record *record, const void *structure, int exit_status);
 
 /* Appends the structs of LIST as aa{sv}. */

@@ -24,11 +24,13 @@ static void field_done(const Field *field, void *value) {
         switch (field->type) {
         case FIELD_BOOLEAN:
         case FIELD_UNSIGNED:
+        case FIELD_UINT32:
                 break;
         case FIELD_STRING:
                 free(*(char **)value);
                 break;
         case FIELD_STRINGS:
+        case FIELD_PAIRS:
                 string_list_done(value);
                 break;
         case FIELD_RECORDS:
@@ -41,6 +43,27 @@ void record_done(const Record *record, void *structure) {
         for (size_t i = 0; i < record->field_count; i++)
                 field_done(&record->fields[i], field_at(&record->fields[i], structure));
         memset(structure, 0, record->size);
+}
+
+bool field_is_absent(const Field *field, const void *structure) {
+        const void *value = field_at_const(field, structure);
+
+        switch (field->type) {
+        case FIELD_BOOLEAN:
+                return field->sparse && !*(const bool *)value;
+        case FIELD_UNSIGNED:
+                return field->sparse && *(const uint64_t *)value == 0;
+        case FIELD_UINT32:
+                return field->sparse && *(const uint32_t *)value == 0;
+        case FIELD_STRING:
+                return !*(char *const *)value;
+        case FIELD_STRINGS:
+        case FIELD_PAIRS:
+                return field->sparse && ((const StringList *)value)->count == 0;
+        case FIELD_RECORDS:
+                return field->sparse && ((const RecordList *)value)->count == 0;
+        }
+        return false;
 }
 
 const Field *record_field(const Record *record, const char *name) {

@@ -5,7 +5,8 @@
  *
  * Parameters and results are plain structs. A Record is the table of a struct's fields: name, type and place. From that
  * one table the command line is parsed, JSON is printed, a D-Bus dictionary is read and written, and memory is freed; a
- * field that is added to a table appears everywhere. Names are the documented ones, in lower case with dashes. */
+ * field that is added to a table appears everywhere. Names are the documented ones, in lower case with dashes, but
+ * where another program's form is spoken. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,8 +17,10 @@
 typedef enum FieldType {
         FIELD_BOOLEAN,  /* bool */
         FIELD_UNSIGNED, /* uint64_t */
+        FIELD_UINT32,   /* uint32_t; results only */
         FIELD_STRING,   /* char *, owned; NULL: absent */
         FIELD_STRINGS,  /* StringList */
+        FIELD_PAIRS,    /* StringList: name, value, name, value, …; results only */
         FIELD_RECORDS,  /* RecordList of the field's record */
 } FieldType;
 
@@ -31,6 +34,7 @@ typedef struct Field {
         const char *help;     /* parameters: one line for a person */
         const char *argument; /* parameters: what stands behind "=" in the help; NULL for a boolean */
         const char *implied;  /* parameters: the value of an option that is given without one; NULL: it needs one */
+        bool sparse;          /* results: absent where it is 0 or empty, as a string always is where it is NULL */
 } Field;
 
 struct Record {
@@ -47,6 +51,9 @@ typedef struct RecordList {
 /* FIELD(SyncResult, bytes_written, FIELD_UNSIGNED, "bytes-written") */
 #define FIELD(structure, member, kind, text)                                                                           \
         { .name = (text), .type = (kind), .offset = offsetof(structure, member) }
+/* A field that is absent where it is 0 or empty. */
+#define FIELD_SPARSE(structure, member, kind, text)                                                                    \
+        { .name = (text), .type = (kind), .offset = offsetof(structure, member), .sparse = true }
 #define FIELD_LIST(structure, member, item_record, text)                                                               \
         { .name = (text), .type = FIELD_RECORDS, .offset = offsetof(structure, member), .record = &(item_record) }
 #define RECORD(structure, table)                                                                                       \
@@ -58,6 +65,9 @@ void record_list_done(RecordList *list, const Record *record);
 
 /* Frees what the struct's fields own and zeroes it. */
 void record_done(const Record *record, void *structure);
+
+/* Whether a result leaves FIELD out, as STRUCTURE has it. */
+bool field_is_absent(const Field *field, const void *structure);
 
 /* The field of that name, or NULL. */
 const Field *record_field(const Record *record, const char *name);

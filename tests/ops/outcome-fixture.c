@@ -2,6 +2,7 @@
 
 /* Running operations on a machine, and looking at what came of them. */
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "daemon/ops/context.h"
@@ -147,9 +148,12 @@ static char *get(const Record *record, const void *structure, const char *path) 
                 return g_strdup(*(const bool *)value ? "yes" : "no");
         case FIELD_UNSIGNED:
                 return g_strdup_printf("%" G_GUINT64_FORMAT, *(const uint64_t *)value);
+        case FIELD_UINT32:
+                return g_strdup_printf("%" PRIu32, *(const uint32_t *)value);
         case FIELD_STRING:
                 return g_strdup(*(char *const *)value ?: "-");
         case FIELD_STRINGS:
+        case FIELD_PAIRS:
                 return join(value);
         case FIELD_RECORDS:
                 list = value;
