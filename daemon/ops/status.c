@@ -7,13 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/esp/inventory.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/firmware/signature-list.h"
 #include "daemon/ops/boot-check.h"
 #include "daemon/ops/certificate-record.h"
 #include "daemon/ops/context.h"
-#include "daemon/ops/image-facts.h"
+#include "daemon/ops/survey.h"
 #include "daemon/ops/system.h"
 #include "daemon/util/file.h"
 
@@ -27,48 +26,6 @@ static const Field parameter_fields[] = {
          .offset = offsetof(StatusParameters, check),
          .help = "exit with status 6 unless the machine would boot as it stands"},
 };
-
-typedef struct StatusGeneration {
-        char *profile;
-        uint64_t number;
-        char *toplevel;
-        char *label;
-        bool current, booted;
-        char *problem;
-} StatusGeneration;
-
-static const Field generation_fields[] = {
-        FIELD(StatusGeneration, profile, FIELD_STRING, "profile"),
-        FIELD(StatusGeneration, number, FIELD_UNSIGNED, "number"),
-        FIELD(StatusGeneration, toplevel, FIELD_STRING, "toplevel"),
-        FIELD(StatusGeneration, label, FIELD_STRING, "label"),
-        FIELD(StatusGeneration, current, FIELD_BOOLEAN, "current"),
-        FIELD(StatusGeneration, booted, FIELD_BOOLEAN, "booted"),
-        FIELD(StatusGeneration, problem, FIELD_STRING, "problem"),
-};
-static const Record generation_record = RECORD(StatusGeneration, generation_fields);
-
-typedef struct StatusPartition {
-        char *path;
-        char *partition_uuid;
-        uint64_t bytes_total, bytes_free;
-        bool read_only, private;
-        uint64_t images, images_of_ours;
-        char *loader_version;
-} StatusPartition;
-
-static const Field partition_fields[] = {
-        FIELD(StatusPartition, path, FIELD_STRING, "path"),
-        FIELD(StatusPartition, partition_uuid, FIELD_STRING, "partition-uuid"),
-        FIELD(StatusPartition, bytes_total, FIELD_UNSIGNED, "bytes-total"),
-        FIELD(StatusPartition, bytes_free, FIELD_UNSIGNED, "bytes-free"),
-        FIELD(StatusPartition, read_only, FIELD_BOOLEAN, "read-only"),
-        FIELD(StatusPartition, private, FIELD_BOOLEAN, "private"),
-        FIELD(StatusPartition, images, FIELD_UNSIGNED, "images"),
-        FIELD(StatusPartition, images_of_ours, FIELD_UNSIGNED, "images-of-ours"),
-        FIELD(StatusPartition, loader_version, FIELD_STRING, "loader-version"),
-};
-static const Record partition_record = RECORD(StatusPartition, partition_fields);
 
 typedef struct StatusProblem {
         char *message, *hint;
@@ -87,7 +44,6 @@ typedef struct StatusResult {
         RecordList certificates;
         char *booted_entry, *booted_toplevel, *stub, *loader;
         RecordList partitions, generations, problems;
-        bool has_secrets; /* a generation adds secrets to its initrd; not shown */
 } StatusResult;
 
 static const Field result_fields[] = {
@@ -101,8 +57,8 @@ static const Field result_fields[] = {
         FIELD(StatusResult, booted_toplevel, FIELD_STRING, "booted-toplevel"),
         FIELD(StatusResult, stub, FIELD_STRING, "booted-stub"),
         FIELD(StatusResult, loader, FIELD_STRING, "booted-loader"),
-        FIELD_LIST(StatusResult, partitions, partition_record, "partitions"),
-        FIELD_LIST(StatusResult, generations, generation_record, "generations"),
+        FIELD_LIST(StatusResult, partitions, survey_partition_record, "partitions"),
+        FIELD_LIST(StatusResult, generations, survey_generation_record, "generations"),
         FIELD_LIST(StatusResult, problems, problem_record, "problems"),
 };
 
@@ -238,17 +194,11 @@ static int read_firmware(const Context *context, StatusResult *status) {
         return judge_firmware(&state, status);
 }
 
-static int read_booted(const Context *context, StatusResult *status) {
+static int read_programs(const Context *context, StatusResult *status) {
         int r;
 
-        r = system_loader_variable(context, "LoaderEntrySelected", &status->booted_entry);
-        if (r >= 0)
-                r = system_loader_variable(context, "StubInfo", &status->stub);
-        if (r >= 0)
-                r = system_loader_variable(context, "LoaderInfo", &status->loader);
-        if (r >= 0)
-                r = system_booted_toplevel(context, &status->booted_toplevel);
-        return r;
+        r = system_loader_variable(context, "StubInfo", &status->stub);
+        return r < 0 ? r : system_loader_variable(context, "LoaderInfo", &status->loader);
 }
 
 /* What stands above loader.conf. */
@@ -269,53 +219,24 @@ static int read_overrides(const Context *context, StatusResult *status) {
         return r;
 }
 
-static bool starts_generation(const StatusResult *status, const char *toplevel) {
-        const StatusGeneration *generations = status->generations.items;
+static size_t count_unsigned(const Survey *survey) {
+        const SurveyImage *images = survey->images.items;
+        size_t count = 0;
 
-        for (size_t i = 0; toplevel && i < status->generations.count; i++)
-                if (generations[i].toplevel && strcmp(generations[i].toplevel, toplevel) == 0)
-                        return true;
-        return false;
+        for (size_t i = 0; i < survey->images.count; i++)
+                count += images[i].ours && !images[i].has_signature;
+        return count;
 }
 
-/* Counts what stands there; ours is what sync would take for its own. */
-static int count_images(const Context *context, const EspVolume *volume, const StatusResult *status,
-                        StatusPartition *partition, size_t *ret_unsigned, Failure *failure) {
-        _cleanup_(inventory_done) Inventory inventory = {};
-        ImageFactsReader reader = {.keys = context->keys};
-        InventoryParameters parameters = {
-                .read_image = image_facts_read,
-                .userdata = &reader,
-                .token = context->settings->entry_token,
-                .architecture = "x64",
-        };
-        int r;
-
-        r = inventory_read(volume->fd, &parameters, &inventory, failure);
-        if (r < 0)
-                return r;
-        partition->images = inventory.image_count;
-        *ret_unsigned = 0;
-        for (size_t i = 0; i < inventory.image_count; i++) {
-                const EspImage *image = &inventory.images[i];
-
-                if (!image->our_form || image->error < 0)
-                        continue;
-                if (!image->facts.signed_by_us && !starts_generation(status, image->facts.toplevel))
-                        continue;
-                partition->images_of_ours++;
-                *ret_unsigned += !image->facts.signed_by_us;
-        }
-        return copy_text(&partition->loader_version, inventory.loaders[LOADER_SYSTEMD].version);
-}
-
-static int judge_partition(StatusResult *status, const StatusPartition *partition, size_t unsigned_count) {
+static int judge_partition(StatusResult *status, const Survey *survey) {
+        const SurveyPartition *partition = survey->partitions.items;
+        size_t unsigned_count = count_unsigned(survey);
         int r = 0;
 
         if (partition->read_only)
                 r = add_problem_format(status, "Mount it writable, or have it checked: fsck.fat.",
                                        "%s is mounted read-only", partition->path);
-        if (r >= 0 && status->has_secrets && !partition->private)
+        if (r >= 0 && survey->has_secrets && !partition->private)
                 r = add_problem_format(status, "Mount it with the options umask=0077.",
                                        "%s can be read by others, and initrd secrets stand on it", partition->path);
         if (r >= 0 && partition->images_of_ours == 0)
@@ -328,72 +249,47 @@ static int judge_partition(StatusResult *status, const StatusPartition *partitio
         return r;
 }
 
-static int read_partition(const Context *context, StatusResult *status) {
-        _cleanup_(failure_done) Failure failure = {};
-        _cleanup_(esp_volume_done) EspVolume volume = {.fd = -EBADF};
-        StatusPartition *partition;
-        size_t unsigned_count;
-        int r;
-
-        r = system_esp(context, &volume, &failure);
-        if (r < 0)
-                return add_failure(status, r, &failure);
-        partition = record_list_add(&status->partitions, &partition_record);
-        if (!partition)
-                return -ENOMEM;
-        r = copy_text(&partition->path, volume.path);
-        if (r >= 0 && volume.partition_uuid[0])
-                r = copy_text(&partition->partition_uuid, volume.partition_uuid);
-        if (r < 0)
-                return r;
-        partition->bytes_total = volume.total_bytes;
-        partition->bytes_free = volume.free_bytes;
-        partition->read_only = volume.read_only;
-        partition->private = !volume.world_readable;
-        r = count_images(context, &volume, status, partition, &unsigned_count, &failure);
-        if (r < 0)
-                return add_failure(status, r, &failure);
-        return judge_partition(status, partition, unsigned_count);
-}
-
-static int add_generation(const Generation *generation, const char *booted, RecordList *list) {
-        StatusGeneration *record = record_list_add(list, &generation_record);
-        int r;
-
-        if (!record)
-                return -ENOMEM;
-        record->number = generation->number;
-        record->current = generation->current;
-        r = copy_text(&record->profile, generation->profile ? generation->profile : "system");
-        if (r >= 0)
-                r = copy_text(&record->toplevel, generation->toplevel);
-        if (r >= 0)
-                r = copy_text(&record->label, generation->bootspec.label);
-        if (r >= 0)
-                r = copy_text(&record->problem, generation->problem.message);
-        if (booted && generation->toplevel)
-                record->booted = strcmp(booted, generation->toplevel) == 0 ||
-                                 boot_variant_list_find(&generation->variants, booted);
-        return r;
-}
-
-static int read_generations(const Context *context, StatusResult *status) {
-        _cleanup_(generation_list_done) GenerationList generations = {};
+static int read_partition(const Context *context, Survey *survey, StatusResult *status) {
         _cleanup_(failure_done) Failure failure = {};
         int r;
 
-        r = system_generations(context, /* warnings= */ NULL, &generations, &failure);
+        r = survey_partition(context, survey, &failure);
+        return r < 0 ? add_failure(status, r, &failure) : judge_partition(status, survey);
+}
+
+static int read_generations(const Context *context, Survey *survey, StatusResult *status) {
+        _cleanup_(failure_done) Failure failure = {};
+        int r;
+
+        r = survey_generations(context, survey, &failure);
         if (r < 0)
                 return add_failure(status, r, &failure);
-        for (size_t i = 0; r >= 0 && i < generations.count; i++) {
-                const Generation *generation = &generations.items[i];
+        for (size_t i = 0; r >= 0 && i < survey->list.count; i++) {
+                const Failure *problem = &survey->list.items[i].problem;
 
-                status->has_secrets |= generation->bootspec.initrd_secrets != NULL;
-                r = add_generation(generation, status->booted_toplevel, &status->generations);
-                if (r >= 0 && generation->problem.message)
-                        r = add_failure(status, condition_errno(generation->problem.condition), &generation->problem);
+                if (problem->message)
+                        r = add_failure(status, condition_errno(problem->condition), problem);
         }
         return r;
+}
+
+/* What the machine has, and what is wrong with it. */
+static int read_system(const Context *context, StatusResult *status) {
+        _cleanup_(survey_done) Survey survey = {};
+        int r;
+
+        r = survey_booted(context, &survey);
+        if (r >= 0)
+                r = read_generations(context, &survey, status);
+        if (r >= 0)
+                r = read_partition(context, &survey, status);
+        if (r < 0)
+                return r;
+        status->booted_entry = TAKE_POINTER(survey.booted_entry);
+        status->booted_toplevel = TAKE_POINTER(survey.booted_toplevel);
+        status->generations = TAKE_STRUCT(survey.generations);
+        status->partitions = TAKE_STRUCT(survey.partitions);
+        return 0;
 }
 
 /* Whether the machine would boot as it stands: what is wrong is a problem, too. */
@@ -417,13 +313,11 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         if (r >= 0)
                 r = read_firmware(context, status);
         if (r >= 0)
-                r = read_booted(context, status);
+                r = read_programs(context, status);
         if (r >= 0)
                 r = read_overrides(context, status);
         if (r >= 0)
-                r = read_generations(context, status);
-        if (r >= 0)
-                r = read_partition(context, status);
+                r = read_system(context, status);
         if (r >= 0 && asked->check)
                 r = check(context, status);
         return r;
