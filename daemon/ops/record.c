@@ -42,7 +42,8 @@ static void field_done(const Field *field, void *value) {
 void record_done(const Record *record, void *structure) {
         for (size_t i = 0; i < record->field_count; i++)
                 field_done(&record->fields[i], field_at(&record->fields[i], structure));
-        memset(structure, 0, record->size);
+        if (record->size > 0) /* a struct without fields may be none at all */
+                memset(structure, 0, record->size);
 }
 
 bool field_is_absent(const Field *field, const void *structure) {
