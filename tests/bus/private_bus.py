@@ -7,14 +7,18 @@ import signal
 import subprocess
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from program_tests import LANZAD
-from wire import Wire
+from wire import ERROR, ERROR_NAME, Wire
 
 SOURCE = Path(os.environ.get("LANZA_SOURCE", os.getcwd()))
 
 NAME, OBJECT = "org.lanzaboote.Lanza1", "/org/lanzaboote/Lanza1"
+INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
+DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+WITH_PASSWORD = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 # What a distribution's system.conf says, in short.
@@ -136,3 +140,35 @@ def wait_until(condition, what, seconds=60):
     while not condition():
         assert time.monotonic() < deadline, f"in vain: {what}"
         time.sleep(0.02)
+
+
+def error(wire, interface, member, signature="a{sv}", values=({},), flags=0, fds=()):
+    """Name and lines of the error that a call must end with."""
+    reply = wire.call(NAME, OBJECT, interface and f"{NAME}.{interface}", member, signature, values, flags=flags, fds=fds)
+    assert reply.type == ERROR, (member, reply.values())
+    return reply.fields[ERROR_NAME], reply.values()[0].splitlines()
+
+
+def state(tree):
+    return [line for folder in ("boot", "var") for line in tree.snapshot(folder)]
+
+
+def as_nobody(action):
+    """Runs ACTION in a child that is nobody; it must end well."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            action()
+            status = 0
+        except BaseException:  # pylint: disable=broad-except
+            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
+        os._exit(status)
+    return child
+
+
+def ended_well(child):
+    return os.waitpid(child, 0)[1] == 0

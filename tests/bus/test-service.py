@@ -6,20 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import traceback
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from private_bus import NAME, OBJECT, SOURCE, PrivateBus, wait_until
+from private_bus import DENIED, INVALID, NAME, OBJECT, SOURCE, WITH_PASSWORD, PrivateBus, as_nobody, ended_well, error, state, wait_until
 from program_tests import LANZAD, Tree, run_tests
 from wire import CALL, DESTINATION, ERROR, ERROR_NAME, INTERFACE, MEMBER, PATH, REPLY_SERIAL, RETURN, SENDER, ALLOW_INTERACTIVE
 
-INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
-DENIED = "org.freedesktop.DBus.Error.AccessDenied"
-WITH_PASSWORD = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 MUTATING = [("Keys", "Create"), ("Firmware", "Enroll"), ("Esp", "Sync"), ("Esp", "CollectGarbage")]
 
 
@@ -46,17 +42,6 @@ def oneshot(verb, tree, *options):
     done = subprocess.run([str(LANZAD), "--oneshot", verb, tree.option(), *options], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-def error(wire, interface, member, signature="a{sv}", values=({},), flags=0):
-    """Name and lines of the error that a call must end with."""
-    reply = wire.call(NAME, OBJECT, interface and f"{NAME}.{interface}", member, signature, values, flags=flags)
-    assert reply.type == ERROR, (member, reply.values())
-    return reply.fields[ERROR_NAME], reply.values()[0].splitlines()
-
-
-def state(tree):
-    return [line for folder in ("boot", "var") for line in tree.snapshot(folder)]
 
 
 class Lock:
@@ -224,27 +209,6 @@ def test_nobody():
         assert done.returncode != 0, done
         assert state(tree) == before
         assert bus.text().count("for uid 65534: AccessDenied") == len(MUTATING), bus.text()
-
-
-def as_nobody(action):
-    """Runs ACTION in a child that is nobody; it must end well."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.setgroups([])
-            os.setresgid(65534, 65534, 65534)
-            os.setresuid(65534, 65534, 65534)
-            action()
-            status = 0
-        except BaseException:  # pylint: disable=broad-except
-            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
-        os._exit(status)
-    return child
-
-
-def ended_well(child):
-    return os.waitpid(child, 0)[1] == 0
 
 
 class Polkit:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A D-Bus connection by hand, little-endian, for what busctl cannot do: calls without an interface, leaving in the middle,
-playing polkit. Dictionaries are a{sv} with values (signature, value)."""
+playing polkit, handing over what is no sealed memory. Dictionaries are a{sv} with values (signature, value); an h is an index of
+the message's descriptors."""
 import os
 import select
 import socket
@@ -9,9 +10,9 @@ import time
 
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 ALLOW_INTERACTIVE = 4
-PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SENDER, SIGNATURE = 1, 2, 3, 4, 5, 6, 7, 8
-FIELD_SIGNATURES = {PATH: "o", REPLY_SERIAL: "u", SIGNATURE: "g"}
-ALIGNMENTS = {"b": 4, "u": 4, "s": 4, "o": 4, "a": 4, "t": 8, "(": 8, "{": 8, "g": 1, "v": 1, "y": 1}
+PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SENDER, SIGNATURE, UNIX_FDS = 1, 2, 3, 4, 5, 6, 7, 8, 9
+FIELD_SIGNATURES = {PATH: "o", REPLY_SERIAL: "u", SIGNATURE: "g", UNIX_FDS: "u"}
+ALIGNMENTS = {"h": 4, "b": 4, "u": 4, "s": 4, "o": 4, "a": 4, "t": 8, "(": 8, "{": 8, "g": 1, "v": 1, "y": 1}
 
 
 def pad(data, alignment):
@@ -41,7 +42,7 @@ def types(signature):
 
 def put(data, kind, value):
     pad(data, ALIGNMENTS[kind[0]])
-    if kind in "bu":
+    if kind in "buh":
         data += struct.pack("<I", value)
     elif kind == "t":
         data += struct.pack("<Q", value)
@@ -124,28 +125,34 @@ class Wire:
         uid = str(os.geteuid()).encode().hex()
         self.socket.sendall(b"\0AUTH EXTERNAL " + uid.encode() + b"\r\n")
         assert self.socket.recv(1000).startswith(b"OK "), "not authenticated"
+        self.socket.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+        assert self.socket.recv(1000).startswith(b"AGREE_UNIX_FD"), "no descriptors on this bus"
         self.socket.sendall(b"BEGIN\r\n")
         self.name = self.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "Hello").values()[0]
 
     def close(self):
         self.socket.close()
 
-    def send(self, kind, fields, signature="", values=(), flags=0):
+    def send(self, kind, fields, signature="", values=(), flags=0, fds=()):
         body = marshal(signature, values)
         if signature:
             fields = {**fields, SIGNATURE: signature}
+        if fds:
+            fields = {**fields, UNIX_FDS: len(fds)}
         self.serial += 1
         data = bytearray(struct.pack("<BBBBII", ord("l"), kind, flags, 1, len(body), self.serial))
         put(data, "a(yv)", [(code, (FIELD_SIGNATURES.get(code, "s"), value)) for code, value in fields.items()])
         pad(data, 8)
-        self.socket.sendall(bytes(data) + body)
+        data += body
+        sent = socket.send_fds(self.socket, [data], fds) if fds else 0
+        self.socket.sendall(data[sent:])
         return self.serial
 
-    def send_call(self, destination, path, interface, member, signature="", values=(), flags=0):
+    def send_call(self, destination, path, interface, member, signature="", values=(), flags=0, fds=()):
         fields = {DESTINATION: destination, PATH: path, MEMBER: member}
         if interface:
             fields[INTERFACE] = interface
-        return self.send(CALL, fields, signature, values, flags)
+        return self.send(CALL, fields, signature, values, flags, fds)
 
     def call(self, *arguments, **more):
         serial = self.send_call(*arguments, **more)
