@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 from program_tests import LANZAD
-from wire import ERROR, ERROR_NAME, Wire
+from wire import ERROR, ERROR_NAME, MEMBER, Wire
 
 SOURCE = Path(os.environ.get("LANZA_SOURCE", os.getcwd()))
 
@@ -45,8 +45,21 @@ CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
   <policy user="root">
     <allow own="org.freedesktop.PolicyKit1"/>
   </policy>
+  <policy user="polkitd">
+    <allow own="org.freedesktop.PolicyKit1"/>
+  </policy>
   <include>{source}/dbus/org.lanzaboote.Lanza1.conf</include>
 </busconfig>
+"""
+
+ACTIONS = SOURCE / "dbus/org.lanzaboote.lanza1.policy"
+# In a chroot the root is no mount, and its propagation nothing that can be changed.
+POLKIT_MOUNTS = ["unshare", "--mount", "--propagation=unchanged"]
+POLKIT = """
+mount --make-rprivate / 2>/dev/null || true
+mount --bind {folder}/share /usr/share/polkit-1
+mount --bind {folder}/etc /etc/polkit-1
+exec /usr/lib/polkit-1/polkitd --no-debug
 """
 
 
@@ -62,7 +75,8 @@ def plain(value):
 class PrivateBus:
     """The bus, and lanzad on it for the tree ROOT."""
 
-    def __init__(self, root, *options):
+    def __init__(self, root, *options, program=LANZAD):
+        self.program = program
         self.folder = Path(tempfile.mkdtemp(prefix="lanza-bus-"))
         self.folder.chmod(0o755)
         (self.folder / "bus.conf").write_text(CONFIGURATION.format(folder=self.folder, source=SOURCE))
@@ -95,15 +109,27 @@ class PrivateBus:
         self.processes.append(process)
         return process
 
-    def start_service(self, root, *options):
-        """lanzad, once it has its name."""
+    def start_owner(self, name, *command):
+        """A program, once it has the NAME."""
         watcher = self.wire()
-        rule = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{NAME}'"
+        rule = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{name}'"
         watcher.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "AddMatch", "s", [rule])
-        service = self.start(str(LANZAD), f"--root={root}", *options)
-        watcher.wait(lambda message: message.fields.get(3) == "NameOwnerChanged")
+        process = self.start(*command)
+        watcher.wait(lambda message: message.fields.get(MEMBER) == "NameOwnerChanged")
         watcher.close()
-        return service
+        return process
+
+    def start_service(self, root, *options):
+        return self.start_owner(NAME, str(self.program), f"--root={root}", *options)
+
+    def start_polkit(self, rules=""):
+        """The real polkitd, with the project's actions and RULES in place of the system's."""
+        for path, text in (("share/actions/lanza.policy", ACTIONS.read_text()), ("share/rules.d/10.rules", rules)):
+            (self.folder / path).parent.mkdir(parents=True)
+            (self.folder / path).write_text(text)
+        (self.folder / "etc/rules.d").mkdir(parents=True)
+        script = POLKIT.format(folder=self.folder)
+        return self.start_owner("org.freedesktop.PolicyKit1", *POLKIT_MOUNTS, "sh", "-ec", script)
 
     def text(self):
         self.log.flush()

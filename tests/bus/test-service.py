@@ -265,23 +265,6 @@ def test_polkit():
                 assert ended_well(child), (member, verdict)
 
 
-def test_polkit_hangs():
-    with Tree() as tree, PrivateBus(tree.root) as bus:
-        polkit = Polkit(bus)
-        before = state(tree)
-        child = as_nobody(lambda: check_denied(bus))
-        asked = polkit.question()[0]
-        bus.call("Manager", "GetStatus", "a{sv}", "0")  # others are served meanwhile
-        assert ended_well(child)
-        polkit.answer(asked, True)  # too late
-        bus.call("Manager", "GetStatus", "a{sv}", "0")
-        assert state(tree) == before
-
-
-def check_denied(bus):
-    assert error(bus.wire(), "Keys", "Create")[0] == DENIED
-
-
 def test_polkit_after_leaving():
     with Tree() as tree, PrivateBus(tree.root) as bus:
         polkit = Polkit(bus)
@@ -424,7 +407,6 @@ TESTS = {
     "calls-without-interface-do-nothing": test_without_interface,
     "nobody-reads-and-does-not-write-without-polkit": test_nobody,
     "polkit-decides-and-nothing-but-yes-is-yes": test_polkit,
-    "polkit-that-hangs-denies": test_polkit_hangs,
     "polkit-that-answers-after-the-caller-left-starts-nothing": test_polkit_after_leaving,
     "operations-take-turns-and-can-be-canceled-while-they-wait": test_queue,
     "calls-of-one-user-are-limited": test_limits,
