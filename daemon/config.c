@@ -400,6 +400,19 @@ static int load_alone(int root, const char *file, Settings *settings, StringList
         return parse_file(settings, fd, file, warnings, failure);
 }
 
+int config_load_text(Span text, const char *name, Settings *ret, StringList *warnings, Failure *failure) {
+        _cleanup_(config_done) Settings settings = {};
+        int r;
+
+        r = config_init(&settings);
+        if (r >= 0)
+                r = config_parse(&settings, text, name, warnings, failure);
+        if (r < 0)
+                return r;
+        *ret = TAKE_STRUCT(settings);
+        return 0;
+}
+
 int config_load(const char *root, const char *file, Settings *ret, StringList *warnings, Failure *failure) {
         _cleanup_(close_fd) int root_fd = file_open(AT_FDCWD, root ? root : "/", O_PATH | O_DIRECTORY, 0);
         _cleanup_(config_done) Settings settings = {};

@@ -16,8 +16,6 @@
 
 #define CONFIG_FILE "/etc/lanza/lanzad.conf"
 
-enum { CONFIG_SIZE_MAX = 1024 * 1024 };
-
 /* The defaults. -ENOMEM. */
 int config_init(Settings *ret);
 void config_done(Settings *settings);
@@ -25,6 +23,9 @@ void config_done(Settings *settings);
 /* Reads TEXT over what SETTINGS has; NAME stands for the file in messages. A pure function of its arguments. On failure
  * SETTINGS may have changed in part, and is still to be ended with config_done(). */
 int config_parse(Settings *settings, Span text, const char *name, StringList *warnings, Failure *failure);
+
+/* The defaults, and over them TEXT, which NAME stands for in messages. */
+int config_load_text(Span text, const char *name, Settings *ret, StringList *warnings, Failure *failure);
 
 /* The defaults, and over them FILE alone; or, if FILE is NULL, CONFIG_FILE and the files of its .d folder in the order
  * of their names, any of which may be missing. Absolute paths, and symlinks on the way, are resolved beneath ROOT

@@ -16,7 +16,8 @@ typedef struct Execution {
         void *userdata;
 } Execution;
 
-/* Reads the configuration anew and runs OPERATION; as operation_run(). WATCH may be NULL. May be called on any thread.
+/* Reads the configuration anew, or takes the one that is among the parameters, and runs OPERATION; as operation_run().
+ * WATCH may be NULL. May be called on any thread.
  */
 int execution_run(const Execution *execution, const Operation *operation, const void *parameters, void *result,
                   const OperationWatch *watch, Failure *failure);

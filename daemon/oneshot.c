@@ -65,7 +65,7 @@ static void print_parameters(const Operation *operation) {
                 const Field *field = &operation->parameters->fields[i];
                 char option[64];
 
-                if (is_positional(operation, field))
+                if (is_positional(operation, field) || field_is_memory(field))
                         continue;
                 snprintf(option, sizeof(option), "--%s%s%s%s%s", field->name, field->implied ? "[" : "",
                          field->argument ? "=" : "", field->argument ? field->argument : "", field->implied ? "]" : "");
@@ -136,7 +136,8 @@ static bool find_option(Invocation *invocation, const char *name, Option *ret) {
                         ret->text = common[i].text;
         if (!ret->text)
                 ret->parameter = record_field(invocation->operation->parameters, name);
-        return ret->text || (ret->parameter && !is_positional(invocation->operation, ret->parameter));
+        return ret->text || (ret->parameter && !is_positional(invocation->operation, ret->parameter) &&
+                             !field_is_memory(ret->parameter));
 }
 
 static bool takes_value(const Option *option) {

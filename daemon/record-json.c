@@ -56,6 +56,9 @@ static json_t *field_to_json(const Field *field, const void *value) {
                 return pairs_to_json(value);
         case FIELD_RECORDS:
                 return records_to_json(field->record, value);
+        case FIELD_MEMORY:
+        case FIELD_MEMORIES:
+                break;
         }
         return NULL;
 }

@@ -306,7 +306,7 @@ static int read_parameters(const Call *call, void **ret, sd_bus_error *error) {
                 return -ENOMEM;
         r = sd_bus_message_rewind(call->message, /* complete= */ true);
         if (r >= 0 && !call->kind->is_list)
-                r = dictionary_read(call->message, record, call->kind->withheld, parameters, error);
+                r = dictionary_read(call->message, record, call->kind->withheld, call->uid, parameters, error);
         else if (r >= 0)
                 r = sd_bus_message_read(call->message, "s", &text);
         if (r >= 0 && text && strlen(text) > DICTIONARY_STRING_MAX)

@@ -2,16 +2,22 @@
 #include "daemon/bus/dictionary.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/bus/bus-private.h"
 #include "daemon/util/file.h"
 #include "daemon/util/utf8.h"
 #include "dbus/lanza1-names.h"
 
+enum { NAME_SHOWN_MAX = 256 };
+
 static const char *const signatures[] = {
-        [FIELD_BOOLEAN] = "b",  [FIELD_UNSIGNED] = "t",  [FIELD_UINT32] = "u",       [FIELD_STRING] = "s",
-        [FIELD_STRINGS] = "as", [FIELD_PAIRS] = "a{ss}", [FIELD_RECORDS] = "aa{sv}",
+        [FIELD_BOOLEAN] = "b",      [FIELD_UNSIGNED] = "t", [FIELD_UINT32] = "u",
+        [FIELD_STRING] = "s",       [FIELD_STRINGS] = "as", [FIELD_PAIRS] = "a{ss}",
+        [FIELD_RECORDS] = "aa{sv}", [FIELD_MEMORY] = "h",   [FIELD_MEMORIES] = "a(sh)",
 };
 
 static int read_string(sd_bus_message *message, char **ret) {
@@ -48,7 +54,74 @@ static int read_boolean(sd_bus_message *message, bool *ret) {
         return r;
 }
 
-static int read_value(sd_bus_message *message, const Field *field, void *value) {
+static int set_memory_error(const Field *field, const char *name, int r, sd_bus_error *error) {
+        char size[64] = "";
+
+        if (!sealed_memory_problem(r))
+                return r;
+        if (r == -EFBIG)
+                snprintf(size, sizeof(size), ": at most %" PRIu64 " bytes are taken", field->maximum);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                 "What the option '%s' hands over%s%.*s %s%s\nHand over a memfd with all of its seals, "
+                                 "memfd_create(2) and F_ADD_SEALS of fcntl(2).",
+                                 field->name, name ? " for " : "", NAME_SHOWN_MAX, name ? name : "",
+                                 sealed_memory_problem(r), size);
+}
+
+static int set_limit_error(const Field *field, sd_bus_error *error) {
+        _cleanup_(failure_done) Failure failure = {};
+
+        failure_set(&failure, CONDITION_LIMITS_EXCEEDED, "The option '%s' has more than %d items", field->name,
+                    DICTIONARY_MEMORIES_MAX);
+        return bus_error_set_failure(error, &failure);
+}
+
+/* NAME is of an item of a list, or NULL. */
+static int read_memory(sd_bus_message *message, const Field *field, const char *name, SealedMemory **ret,
+                       sd_bus_error *error) {
+        int fd, r;
+
+        r = sd_bus_message_read(message, "h", &fd);
+        if (r < 0)
+                return r;
+        r = sealed_memory_take(fd, field->maximum, ret);
+        return r < 0 ? set_memory_error(field, name, r, error) : 0;
+}
+
+static int read_named_memory(sd_bus_message *message, const Field *field, MemoryList *list, sd_bus_error *error) {
+        SealedMemory *memory = NULL;
+        const char *name;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        if (strlen(name) > DICTIONARY_STRING_MAX)
+                return -E2BIG;
+        if (list->count >= DICTIONARY_MEMORIES_MAX)
+                return set_limit_error(field, error);
+        r = read_memory(message, field, name, &memory, error);
+        if (r >= 0)
+                r = memory_list_add(list, name, memory);
+        if (r == -EEXIST)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "The option '%s' names %.*s twice",
+                                         field->name, NAME_SHOWN_MAX, name);
+        return r;
+}
+
+static int read_memories(sd_bus_message *message, const Field *field, MemoryList *list, sd_bus_error *error) {
+        int r;
+
+        r = sd_bus_message_enter_container(message, SD_BUS_TYPE_ARRAY, "(sh)");
+        while (r >= 0 && (r = sd_bus_message_enter_container(message, SD_BUS_TYPE_STRUCT, "sh")) > 0) {
+                r = read_named_memory(message, field, list, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(message);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+static int read_value(sd_bus_message *message, const Field *field, void *value, sd_bus_error *error) {
         switch (field->type) {
         case FIELD_BOOLEAN:
                 return read_boolean(message, value);
@@ -58,6 +131,10 @@ static int read_value(sd_bus_message *message, const Field *field, void *value) 
                 return read_string(message, value);
         case FIELD_STRINGS:
                 return read_strings(message, value);
+        case FIELD_MEMORY:
+                return read_memory(message, field, /* name= */ NULL, value, error);
+        case FIELD_MEMORIES:
+                return read_memories(message, field, value, error);
         case FIELD_UINT32:
         case FIELD_PAIRS:
         case FIELD_RECORDS:
@@ -86,15 +163,15 @@ static int read_variant(sd_bus_message *message, const Field *field, void *struc
                                          field->name, signatures[field->type], contents);
         r = sd_bus_message_enter_container(message, SD_BUS_TYPE_VARIANT, contents);
         if (r >= 0)
-                r = read_value(message, field, field_at(field, structure));
+                r = read_value(message, field, field_at(field, structure), error);
         if (r == -E2BIG)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "The option '%s' has more than %d bytes",
                                          field->name, DICTIONARY_STRING_MAX);
         return r < 0 ? r : sd_bus_message_exit_container(message);
 }
 
-static int read_entry(sd_bus_message *message, const Record *record, const char *const *withheld, uint64_t *seen,
-                      void *structure, sd_bus_error *error) {
+static int read_entry(sd_bus_message *message, const Record *record, const char *const *withheld, uid_t uid,
+                      uint64_t *seen, void *structure, sd_bus_error *error) {
         const char *name;
         int r;
 
@@ -109,11 +186,14 @@ static int read_entry(sd_bus_message *message, const Record *record, const char 
         if (*seen & bit)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "The option '%s' is given twice", name);
         *seen |= bit;
+        if (field->root_only && uid != 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, "Only root may give the option '%s'\n%s",
+                                         name, "Leave it out, or run this as root.");
         return read_variant(message, field, structure, error);
 }
 
-int dictionary_read(sd_bus_message *message, const Record *record, const char *const *withheld, void *structure,
-                    sd_bus_error *error) {
+int dictionary_read(sd_bus_message *message, const Record *record, const char *const *withheld, uid_t uid,
+                    void *structure, sd_bus_error *error) {
         uint64_t seen = 0;
         int r;
 
@@ -121,7 +201,7 @@ int dictionary_read(sd_bus_message *message, const Record *record, const char *c
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_enter_container(message, SD_BUS_TYPE_DICT_ENTRY, "sv")) > 0) {
-                r = read_entry(message, record, withheld, &seen, structure, error);
+                r = read_entry(message, record, withheld, uid, &seen, structure, error);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(message);
                 if (r < 0)
@@ -192,6 +272,9 @@ static int append_value(sd_bus_message *message, const Field *field, const void 
                 return append_pairs(message, value);
         case FIELD_RECORDS:
                 return dictionary_append_list(message, field->record, value);
+        case FIELD_MEMORY:
+        case FIELD_MEMORIES:
+                break;
         }
         return -EOPNOTSUPP;
 }
@@ -235,6 +318,14 @@ static bool same_strings(const StringList *a, const StringList *b) {
         return a->count == b->count;
 }
 
+static bool same_memories(const MemoryList *a, const MemoryList *b) {
+        for (size_t i = 0; a->count == b->count && i < a->count; i++)
+                if (!same_text(a->items[i].name, b->items[i].name) ||
+                    !sealed_memory_same(a->items[i].memory, b->items[i].memory))
+                        return false;
+        return a->count == b->count;
+}
+
 static bool same_value(const Field *field, const void *a, const void *b) {
         switch (field->type) {
         case FIELD_BOOLEAN:
@@ -248,6 +339,10 @@ static bool same_value(const Field *field, const void *a, const void *b) {
         case FIELD_STRINGS:
         case FIELD_PAIRS:
                 return same_strings(a, b);
+        case FIELD_MEMORY:
+                return sealed_memory_same(*(SealedMemory *const *)a, *(SealedMemory *const *)b);
+        case FIELD_MEMORIES:
+                return same_memories(a, b);
         case FIELD_RECORDS:
                 break;
         }

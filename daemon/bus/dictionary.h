@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Records as D-Bus dictionaries: booleans are b, numbers t (or u), strings s, lists of strings as,
- * pairs of strings a{ss}, lists of records aa{sv}. */
+/* Records as D-Bus dictionaries: booleans are b, numbers t (or u), strings s, lists of strings as, pairs of strings
+ * a{ss}, lists of records aa{sv}, sealed memory h, a list of it a(sh). Memory is only ever read, and never part of a
+ * result. */
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
 #include "daemon/ops/record.h"
 
-enum { DICTIONARY_STRING_MAX = 4096 };
+enum { DICTIONARY_STRING_MAX = 4096, DICTIONARY_MEMORIES_MAX = 128 };
 
 /* Reads an a{sv} at the message's place into STRUCTURE, which was zeroed and is the caller's to free. WITHHELD (NULL,
- * or ended by NULL) names fields that no caller of the bus may set. Names that are unknown or come twice, other types,
- * and strings above DICTIONARY_STRING_MAX bytes are InvalidArgs. */
-int dictionary_read(sd_bus_message *message, const Record *record, const char *const *withheld, void *structure,
-                    sd_bus_error *error);
+ * or ended by NULL) names fields that no caller of the bus may set, UID the caller: root's own options are AccessDenied
+ * for others. Names that are unknown or come twice, other types, strings above DICTIONARY_STRING_MAX bytes, and
+ * descriptors of anything but sealed memory are InvalidArgs; more than DICTIONARY_MEMORIES_MAX of these in one list are
+ * LimitsExceeded. Memory is looked at and not read: a call that waits holds descriptors, not bytes. */
+int dictionary_read(sd_bus_message *message, const Record *record, const char *const *withheld, uid_t uid,
+                    void *structure, sd_bus_error *error);
 
 /* Appends STRUCTURE's fields as a{sv}; what is absent is left out. EXIT_STATUS above 0 goes in, too. */
 int dictionary_append(sd_bus_message *message, const Record *record, const void *structure, int exit_status);
@@ -23,5 +26,5 @@ int dictionary_append(sd_bus_message *message, const Record *record, const void 
 /* Appends the structs of LIST as aa{sv}. */
 int dictionary_append_list(sd_bus_message *message, const Record *record, const RecordList *list);
 
-/* Whether two structs of a record without lists of records say the same. */
+/* Whether two structs of a record without lists of records say the same; of memory, that it is the same memory. */
 bool dictionary_equal(const Record *record, const void *a, const void *b);

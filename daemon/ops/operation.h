@@ -26,7 +26,8 @@ typedef struct Operation {
         bool mutates;     /* has --dry-run and --timeout, and takes the locks */
         const Record *parameters;
         const Record *result;
-        const char *positional; /* the parameter that an argument without a name fills; NULL: none */
+        const char *positional;    /* the parameter that an argument without a name fills; NULL: none */
+        const char *configuration; /* the parameter, memory, whose text replaces the configuration; NULL: none */
 
         /* PARAMETERS and RESULT are structs of the records above; RESULT comes zeroed and is the caller's to free with
          * record_done(), also after a failure. Returns 0, one of the values above, or a negative errno with FAILURE

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/ops/record.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,38 @@ void record_list_done(RecordList *list, const Record *record) {
         *list = (RecordList){};
 }
 
+int memory_list_add(MemoryList *list, const char *name, SealedMemory *memory) {
+        NamedMemory item = {.name = strdup(name), .memory = memory};
+        NamedMemory *items = reallocarray(list->items, list->count + 1, sizeof(*items));
+        int r = memory_list_find(list, name) ? -EEXIST : item.name && items ? 0 : -ENOMEM;
+
+        if (items)
+                list->items = items;
+        if (r < 0) {
+                free(item.name);
+                sealed_memory_free(memory);
+                return r;
+        }
+        list->items[list->count++] = item;
+        return 0;
+}
+
+const SealedMemory *memory_list_find(const MemoryList *list, const char *name) {
+        for (size_t i = 0; i < list->count; i++)
+                if (strcmp(list->items[i].name, name) == 0)
+                        return list->items[i].memory;
+        return NULL;
+}
+
+void memory_list_done(MemoryList *list) {
+        for (size_t i = 0; i < list->count; i++) {
+                free(list->items[i].name);
+                sealed_memory_free(list->items[i].memory);
+        }
+        free(list->items);
+        *list = (MemoryList){};
+}
+
 static void field_done(const Field *field, void *value) {
         switch (field->type) {
         case FIELD_BOOLEAN:
@@ -35,6 +68,12 @@ static void field_done(const Field *field, void *value) {
                 break;
         case FIELD_RECORDS:
                 record_list_done(value, field->record);
+                break;
+        case FIELD_MEMORY:
+                sealed_memory_free(*(SealedMemory **)value);
+                break;
+        case FIELD_MEMORIES:
+                memory_list_done(value);
                 break;
         }
 }
@@ -63,6 +102,9 @@ bool field_is_absent(const Field *field, const void *structure) {
                 return field->sparse && ((const StringList *)value)->count == 0;
         case FIELD_RECORDS:
                 return field->sparse && ((const RecordList *)value)->count == 0;
+        case FIELD_MEMORY:
+        case FIELD_MEMORIES:
+                return true; /* never part of a result */
         }
         return false;
 }

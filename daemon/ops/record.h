@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/util/sealed-memory.h"
 #include "daemon/util/string-list.h"
 
 typedef enum FieldType {
@@ -22,6 +23,8 @@ typedef enum FieldType {
         FIELD_STRINGS,  /* StringList */
         FIELD_PAIRS,    /* StringList: name, value, name, value, …; results only */
         FIELD_RECORDS,  /* RecordList of the field's record */
+        FIELD_MEMORY,   /* SealedMemory *, owned; NULL: absent. A caller of the bus hands it in: no command line form */
+        FIELD_MEMORIES, /* MemoryList; the same */
 } FieldType;
 
 typedef struct Record Record;
@@ -35,6 +38,8 @@ typedef struct Field {
         const char *argument; /* parameters: what stands behind "=" in the help; NULL for a boolean */
         const char *implied;  /* parameters: the value of an option that is given without one; NULL: it needs one */
         bool sparse;          /* results: absent where it is 0 or empty, as a string always is where it is NULL */
+        uint64_t maximum;     /* of memory: bytes in each */
+        bool root_only;       /* parameters: nobody but root may give it, whatever polkit allows */
 } Field;
 
 struct Record {
@@ -47,6 +52,17 @@ typedef struct RecordList {
         void *items; /* COUNT structs of the record's size, owned */
         size_t count;
 } RecordList;
+
+typedef struct NamedMemory {
+        char *name;
+        SealedMemory *memory;
+} NamedMemory;
+
+/* Its names differ from each other. */
+typedef struct MemoryList {
+        NamedMemory *items; /* owned */
+        size_t count;
+} MemoryList;
 
 /* FIELD(SyncResult, bytes_written, FIELD_UNSIGNED, "bytes-written") */
 #define FIELD(structure, member, kind, text)                                                                           \
@@ -62,6 +78,18 @@ typedef struct RecordList {
 /* Appends a zeroed struct of RECORD to LIST; valid until the next one is added. NULL if memory is short. */
 void *record_list_add(RecordList *list, const Record *record);
 void record_list_done(RecordList *list, const Record *record);
+
+/* Appends MEMORY, which is taken over, also on failure, under a copy of NAME. -EEXIST if there is one of that name. */
+int memory_list_add(MemoryList *list, const char *name, SealedMemory *memory);
+
+/* The memory of that name, or NULL. Borrowed. */
+const SealedMemory *memory_list_find(const MemoryList *list, const char *name);
+void memory_list_done(MemoryList *list);
+
+/* Whether such a value is memory: it can be handed in on the bus, and not be written down. */
+static inline bool field_is_memory(const Field *field) {
+        return field->type == FIELD_MEMORY || field->type == FIELD_MEMORIES;
+}
 
 /* Frees what the struct's fields own and zeroes it. */
 void record_done(const Record *record, void *structure);

@@ -7,6 +7,8 @@
 
 #include "daemon/util/string-list.h"
 
+enum { CONFIG_SIZE_MAX = 1024 * 1024 };
+
 typedef enum SettingsSwitch {
         SETTINGS_NO,
         SETTINGS_AUTO,

@@ -28,6 +28,7 @@
 typedef struct SyncParameters {
         WriteParameters write;
         char *toplevel;
+        SealedMemory *configuration; /* for whoever runs the operation: daemon/execution.c */
 } SyncParameters;
 
 static const Field sync_fields[] = {
@@ -37,6 +38,11 @@ static const Field sync_fields[] = {
          .offset = offsetof(SyncParameters, toplevel),
          .help = "the system that is to be the default entry",
          .argument = "PATH"},
+        {.name = "configuration",
+         .type = FIELD_MEMORY,
+         .offset = offsetof(SyncParameters, configuration),
+         .maximum = CONFIG_SIZE_MAX,
+         .root_only = true},
 };
 static const Field gc_fields[] = {WRITE_PARAMETER_FIELDS(SyncParameters)};
 
@@ -339,6 +345,7 @@ const Operation sync_operation = {
         .parameters = &sync_parameters,
         .result = &sync_result_record,
         .positional = "toplevel",
+        .configuration = "configuration",
         .run = run_sync,
 };
 

@@ -102,7 +102,8 @@ typedef struct Outcome {
         void *result;
 } Outcome;
 
-/* Runs VERB with parameters: pairs of name and value up to a NULL ("yes" for a boolean). */
+/* Runs VERB with parameters: pairs of name and value up to a NULL ("yes" for a boolean, the text for memory,
+ * "NAME=TEXT" for an item of a list of these). */
 Outcome *machine_run(Machine *machine, const char *verb, ...) G_GNUC_NULL_TERMINATED;
 void outcome_free(Outcome *outcome);
 DEFINE_POINTER_CLEANUP(Outcome *, outcome_free)

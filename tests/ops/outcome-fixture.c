@@ -8,6 +8,20 @@
 #include "daemon/ops/context.h"
 #include "tests/ops/machine-fixture.h"
 
+static SealedMemory *make_memory(const char *text) {
+        SealedMemory *memory = NULL;
+
+        g_assert_cmpint(sealed_memory_make("test", span_from_string(text), &memory), ==, 0);
+        return memory;
+}
+
+/* TEXT is "NAME=CONTENT"; given again, it is one more. */
+static void add_memory(MemoryList *list, const char *text) {
+        g_auto(GStrv) parts = g_strsplit(text, "=", 2);
+
+        g_assert_cmpint(memory_list_add(list, parts[0], make_memory(parts[1])), ==, 0);
+}
+
 static void set_parameter(const Record *record, void *parameters, const char *name, const char *text) {
         const Field *field = record_field(record, name);
         void *value;
@@ -23,6 +37,12 @@ static void set_parameter(const Record *record, void *parameters, const char *na
                 break;
         case FIELD_STRING:
                 *(char **)value = strdup(text);
+                break;
+        case FIELD_MEMORY:
+                *(SealedMemory **)value = make_memory(text);
+                break;
+        case FIELD_MEMORIES:
+                add_memory(value, text);
                 break;
         default:
                 g_assert_not_reached();
@@ -162,6 +182,9 @@ static char *get(const Record *record, const void *structure, const char *path) 
                 index = g_ascii_strtoull(parts[1], NULL, 10);
                 g_assert_cmpuint(index, <, list->count);
                 return get(field->record, (const char *)list->items + index * field->record->size, parts[2]);
+        case FIELD_MEMORY:
+        case FIELD_MEMORIES:
+                break;
         }
         g_assert_not_reached();
 }

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What root alone may give to Sync, and everything that is no sealed memory."""
+import fcntl
+import os
+import socket
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from private_bus import DENIED, INVALID, NAME, OBJECT, PrivateBus, as_nobody, ended_well, error, state
+from program_tests import Tree, run_tests
+from wire import RETURN
+
+# Not in Python 3.11.
+F_ADD_SEALS, SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE = 1033, 1, 2, 4, 8
+ALL_SEALS = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE
+MEGABYTE = 1024 * 1024
+
+
+def memory(content=b"", size=None, seals=ALL_SEALS):
+    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(fd, content)
+    if size is not None:
+        os.truncate(fd, size)
+    fcntl.fcntl(fd, F_ADD_SEALS, seals)
+    return fd
+
+
+def sync(wire, options, fds=()):
+    """The result of a Sync that must succeed."""
+    reply = wire.call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [options], fds=fds)
+    assert reply.type == RETURN, reply.values()
+    return reply.values()[0]
+
+
+def resident(process):
+    """Megabytes."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // MEGABYTE
+
+
+def test_configuration():
+    """It replaces the files, for this one operation."""
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        wire = bus.wire()
+        bus.call("Keys", "Create", "a{sv}", "0")
+        tree.write("etc/lanza/lanzad.conf", "[Boot]\nLimit=many\n")
+        text = b"[Boot]\nLimit=1\nSortKey=other\n"
+        result = sync(wire, {"configuration": ("h", 0), "dry-run": ("b", 1)}, [memory(text)])
+        assert len(result["partitions"][0]["images-written"]) == 1, result
+        result = sync(wire, {"configuration": ("h", 0), "dry-run": ("b", 1)}, [memory()])
+        assert len(result["partitions"][0]["images-written"]) == 2, result
+        name, lines = error(wire, "Esp", "Sync", values=[{"configuration": ("h", 0)}], fds=[memory(b"[Boot]\nLimit=few\n")])
+        assert name == f"{NAME}.Error.BadConfiguration" and "configuration:2" in lines[0], lines
+        assert error(wire, "Esp", "Sync")[0] == f"{NAME}.Error.BadConfiguration"
+
+
+def bad_memories(folder):
+    """(descriptor, words of the refusal)"""
+    (folder / "file").write_bytes(b"text")
+    os.mkfifo(folder / "fifo")
+    pipe = os.pipe()
+    pair = socket.socketpair()
+    yield os.open(folder / "fifo", os.O_RDWR), "is no memory file"
+    yield pipe[0], "is no memory file"
+    yield pipe[1], "is no memory file"
+    yield pair[0].detach(), "is no memory file"
+    yield pair[1].detach(), "is no memory file"
+    yield os.open(folder / "file", os.O_RDONLY), "is no"
+    yield os.open(folder, os.O_RDONLY), "is no"
+    yield os.open("/dev/zero", os.O_RDONLY), "is no memory file"
+    for missing in (SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE, ALL_SEALS):
+        yield memory(b"", seals=ALL_SEALS & ~missing), "is not sealed"
+    yield memory(size=4096 * MEGABYTE, seals=0), "is not sealed"
+    yield memory(size=4096 * MEGABYTE), "is too large"
+
+
+def test_no_memory():
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        wire = bus.wire()
+        bus.call("Keys", "Create", "a{sv}", "0")
+        before, memory_before = state(tree), resident(bus.service)
+        for fd, words in bad_memories(tree.top):
+            name, lines = error(wire, "Esp", "Sync", values=[{"configuration": ("h", 0)}], fds=[fd])
+            assert name == INVALID and words in lines[0] and "'configuration'" in lines[0], lines
+            assert "memfd_create" in lines[1], lines
+            os.close(fd)
+        for fd in (memory(size=MEGABYTE + 1), memory(size=64 * MEGABYTE)):
+            name, lines = error(wire, "Esp", "Sync", values=[{"configuration": ("h", 0)}], fds=[fd])
+            assert name == INVALID and "at most 1048576 bytes" in lines[0], lines
+        name, lines = error(wire, "Esp", "Sync", values=[{"configuration": ("s", "text")}])
+        assert name == INVALID and "is of type 'h', not 's'" in lines[0], lines
+        assert error(wire, "Esp", "Sync", values=[{"configuration": ("h", 7)}], fds=[memory()])[0] != DENIED
+        assert error(wire, "Esp", "Sync", values=[{"configuration": ("h", 0)}])[0] != DENIED
+        assert resident(bus.service) <= memory_before + 16, (memory_before, resident(bus.service))
+        assert state(tree) == before
+        assert sync(wire, {"dry-run": ("b", 1)})["dry-run"]  # it is still well
+
+
+def test_root_only():
+    """Refused before polkit is asked: there is none here, and the answer names the option."""
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        before = state(tree)
+
+        def refused():
+            wire = bus.wire()
+            for option, value in ROOT_ONLY.items():
+                name, lines = error(wire, "Esp", "Sync", values=[{option: value}], fds=[memory()])
+                assert name == DENIED and f"'{option}'" in lines[0] and "root" in lines[1], lines
+            name, lines = error(wire, "Esp", "Sync")
+            assert name == DENIED and "polkit" in lines[0], lines
+
+        assert ended_well(as_nobody(refused))
+        assert state(tree) == before
+
+
+ROOT_ONLY = {"configuration": ("h", 0)}
+
+TESTS = {
+    "configuration-handed-over-replaces-the-files-once": test_configuration,
+    "what-is-no-sealed-memory-is-refused-and-not-read": test_no_memory,
+    "options-of-root-are-refused-to-others-by-name": test_root_only,
+}
+
+run_tests("/bus/sync-inputs", {title: test for title, test in TESTS.items() if not sys.argv[1:] or title in sys.argv[1:]})
