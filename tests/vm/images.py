@@ -174,8 +174,10 @@ def make_root(folder, base):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(units + name)
         os.symlink("/dev/null", units + name)
-    for name in ("agent.service", "machine.target"):
+    for name in ("agent.service", "disks.service", "machine.target"):
         shutil.copy(os.path.join(GUEST, name), units + name)
+    os.makedirs(units + "lanzad.service.d")
+    shutil.copy(os.path.join(GUEST, "disks.conf"), units + "lanzad.service.d/disks.conf")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(units + "default.target")
     os.symlink("machine.target", units + "default.target")
