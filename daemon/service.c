@@ -40,8 +40,13 @@ static void service_done(Service *service) {
 static int run_operation(void *userdata, const Operation *operation, const void *parameters, void *result,
                          const OperationWatch *watch, Failure *failure) {
         const Service *service = userdata;
+        int r = execution_run(&service->execution, operation, parameters, result, watch, failure);
 
-        return execution_run(&service->execution, operation, parameters, result, watch, failure);
+        if (r == -EROFS && failure->condition == CONDITION_FAILED && !failure->hint)
+                failure_set_hint(failure, "%s",
+                                 "If that place is not read-only for others, lanzad.service's sandbox must name it: "
+                                 "lanzad(8) explains how.");
+        return r;
 }
 
 /* What came before the name was given back waits in the connection's queue. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/util/file.h"
+#include "daemon/util/mount.h"
 #include "daemon/util/root.h"
 #include "daemon/util/string-list.h"
 
@@ -64,14 +65,13 @@ static _printf_(2, 3) int reject(StringList *findings, const char *format, ...) 
 static int is_mount_root(int fd, const struct statx *sx, bool *ret) {
         struct stat here, parent;
 
-        if (sx->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) {
-                *ret = sx->stx_attributes & STATX_ATTR_MOUNT_ROOT;
-                return 0;
-        }
-        /* Before Linux 5.8. */
         if (fstat(fd, &here) < 0 || fstatat(fd, "..", &parent, 0) < 0)
                 return -errno;
         *ret = here.st_dev != parent.st_dev || here.st_ino == parent.st_ino;
+        /* Since Linux 5.8 the kernel tells. But a folder that is mounted on itself, as a sandbox does it, counts as
+         * what it is outside. */
+        if (sx->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
+                *ret = *ret && (sx->stx_attributes & STATX_ATTR_MOUNT_ROOT);
         return 0;
 }
 
@@ -125,6 +125,7 @@ static int describe(int fd, const struct statx *sx, EspVolume *volume) {
         volume->total_bytes = (uint64_t)vfs.f_blocks * vfs.f_frsize;
         volume->free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
         volume->read_only = vfs.f_flag & ST_RDONLY;
+        volume->hides_writable = volume->read_only && mount_hides_writable(fd);
         volume->world_readable = (sx->stx_mode & S_IRWXO) || ((sx->stx_mode & S_IRWXG) && sx->stx_gid != 0);
         return 0;
 }
@@ -194,9 +195,21 @@ void esp_volume_done(EspVolume *volume) {
         *volume = (EspVolume){.fd = -EBADF};
 }
 
+const char *esp_volume_read_only_hint(const EspVolume *volume) {
+        return volume->hides_writable
+                       ? "If this is lanzad.service, its sandbox must name that place: lanzad(8) explains how, and "
+                         "/usr/share/doc/lanzad/esp-path.conf is an example of the drop-in file."
+                       : "Mount it writable, or have it checked: fsck.fat.";
+}
+
 int esp_volume_check_writable(const EspVolume *volume, Failure *failure) {
+        int r;
+
         if (!volume->read_only)
                 return 0;
-        return failure_set(failure, CONDITION_ESP_READ_ONLY, "The %s on %s is mounted read-only",
-                           role_name(volume->role), volume->path);
+        r = failure_set(failure, CONDITION_ESP_READ_ONLY, "The %s on %s is mounted read-only%s",
+                        role_name(volume->role), volume->path,
+                        volume->hides_writable ? " for this process, while its file system can be written to" : "");
+        failure_set_hint(failure, "%s", esp_volume_read_only_hint(volume));
+        return r;
 }

@@ -23,6 +23,7 @@ typedef struct EspVolume {
         uint64_t total_bytes, free_bytes;    /* when it was opened */
         uint32_t cluster_bytes;
         bool read_only;
+        bool hides_writable; /* read_only, but only here: in a sandbox that does not name it (util/mount.h) */
         bool world_readable; /* others than root can list or read it */
 } EspVolume;
 
@@ -47,6 +48,9 @@ void esp_volume_done(EspVolume *volume);
 
 /* Returns -EROFS (CONDITION_ESP_READ_ONLY) if it is mounted read-only. */
 int esp_volume_check_writable(const EspVolume *volume, Failure *failure);
+
+/* What to do about a read-only one, as a sentence. Static. */
+const char *esp_volume_read_only_hint(const EspVolume *volume);
 
 /* The type and UUID of the partition that is block device MAJOR:MINOR, as GPT has them (lower case). Returns -ENOENT if
  * it is no partition of a GPT, or what kept it from being told. SEARCH may be NULL. */

@@ -234,8 +234,7 @@ static int judge_partition(StatusResult *status, const Survey *survey) {
         int r = 0;
 
         if (partition->read_only)
-                r = add_problem_format(status, "Mount it writable, or have it checked: fsck.fat.",
-                                       "%s is mounted read-only", partition->path);
+                r = add_problem_format(status, partition->read_only_hint, "%s is mounted read-only", partition->path);
         if (r >= 0 && survey->has_secrets && !partition->private)
                 r = add_problem_format(status, "Mount it with the options umask=0077.",
                                        "%s can be read by others, and initrd secrets stand on it", partition->path);

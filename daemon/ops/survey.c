@@ -342,6 +342,7 @@ int survey_partition(const Context *context, Survey *survey, Failure *failure) {
         partition->bytes_total = volume.total_bytes;
         partition->bytes_free = volume.free_bytes;
         partition->read_only = volume.read_only;
+        partition->read_only_hint = esp_volume_read_only_hint(&volume);
         partition->private = !volume.world_readable;
         r = copy_text(&partition->path, volume.path);
         if (r >= 0 && volume.partition_uuid[0])

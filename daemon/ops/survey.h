@@ -43,6 +43,7 @@ typedef struct SurveyPartition {
         char *partition_uuid; /* absent in a tree */
         uint64_t bytes_total, bytes_free;
         bool read_only, private;
+        const char *read_only_hint; /* static */
         uint64_t images, images_of_ours;
         char *loader_version;
 } SurveyPartition;

@@ -72,6 +72,10 @@ static void test_other_mount(Root *root, gconstpointer unused) {
         enter_namespace(root);
         g_assert_cmpint(mount("boot", boot, "tmpfs", 0, "size=1m"), ==, 0);
         assert_not_found(root, "/boot", "/boot is a mounted tmpfs, not a vfat");
+        /* A folder that a sandbox mounted on itself. */
+        g_assert_cmpint(mount(boot, boot, NULL, MS_BIND, NULL), ==, 0);
+        assert_not_found(root, "/boot", "/boot is a mounted tmpfs, not a vfat");
+        g_assert_cmpint(umount2(boot, MNT_DETACH), ==, 0);
         test_make_folder(root->path, "boot/efi", 0755);
         assert_not_found(root, "/boot/efi", "/boot/efi is a folder on tmpfs, not a mounted vfat");
         g_assert_cmpint(umount2(boot, MNT_DETACH), ==, 0);
@@ -117,6 +121,16 @@ static void test_read_only(Root *root, gconstpointer unused) {
         g_assert_true(root->volume.read_only);
         g_assert_cmpint(esp_volume_check_writable(&root->volume, &root->failure), ==, -EROFS);
         g_assert_cmpint(root->failure.condition, ==, CONDITION_ESP_READ_ONLY);
+        g_assert_nonnull(strstr(failure_hint(&root->failure), "Mount it writable"));
+        esp_volume_done(&root->volume);
+        failure_done(&root->failure);
+
+        /* Read-only here alone, as in a sandbox. */
+        g_assert_cmpint(mount(NULL, boot, NULL, MS_REMOUNT, "size=1m"), ==, 0);
+        g_assert_cmpint(mount(NULL, boot, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), ==, 0);
+        g_assert_cmpint(esp_volume_open(root->fd, "/boot", VOLUME_ESP, &any_folder, &root->volume, NULL), ==, 0);
+        g_assert_cmpint(esp_volume_check_writable(&root->volume, &root->failure), ==, -EROFS);
+        g_assert_nonnull(strstr(failure_hint(&root->failure), "drop-in"));
         esp_volume_done(&root->volume);
         g_assert_cmpint(umount2(boot, MNT_DETACH), ==, 0);
 }
