@@ -12,6 +12,7 @@ static const Option common_options[] = {
         {.name = "json", .type = OPTION_STRING, .argument = "FORM", .help = "print JSON: pretty, short or off"},
         {.name = "quiet", .help = "print errors and warnings only"},
         {.name = "no-color", .help = "no colours (nor if NO_COLOR is set)"},
+        {.name = "no-pager", .help = "no pager for what is longer than the screen"},
         {.name = "no-ask-password", .help = "never ask for a password"},
         {.name = "root",
          .type = OPTION_STRING,

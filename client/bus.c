@@ -11,6 +11,7 @@
 #include "client/bus-json.h"
 #include "client/errors.h"
 #include "client/print.h"
+#include "client/progress.h"
 #include "dbus/lanza1-names.h"
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
@@ -43,6 +44,7 @@ typedef struct Call {
         bool over;
         int status;
         json_t *result;
+        Progress progress;
 } Call;
 
 static char *reason_text(const char *what, const char *why) {
@@ -84,20 +86,16 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *unused)
 }
 
 static int on_progress(sd_bus_message *message, void *userdata, sd_bus_error *unused) {
-        const Call *call = userdata;
+        Call *call = userdata;
         const char *operation, *phase;
         uint64_t id, done, total;
 
-        if (call->session->quiet || sd_bus_message_read(message, "tsstt", &id, &operation, &phase, &done, &total) < 0)
+        if (sd_bus_message_read(message, "tsstt", &id, &operation, &phase, &done, &total) < 0)
                 return 0;
         /* Comes for every call, when it is taken on: it says nothing to a person. */
         if (strcmp(phase, LANZA1_PHASE_QUEUED) == 0)
                 return 0;
-        if (total > 0)
-                fprintf(stderr, "%s: %s (%llu of %llu)\n", operation, phase, (unsigned long long)done,
-                        (unsigned long long)total);
-        else
-                fprintf(stderr, "%s: %s\n", operation, phase);
+        progress_show(&call->progress, operation, phase, done, total);
         return 0;
 }
 
@@ -142,6 +140,7 @@ static int send_and_wait(sd_bus *bus, Call *call, json_t *options) {
                 if (r == 0)
                         r = sd_bus_wait(bus, UINT64_MAX);
         }
+        progress_clear(&call->progress);
         agent_stop(agent);
         return r;
 }
@@ -170,7 +169,7 @@ static bool service_is_ours(sd_bus *bus, char **ret_reason) {
 
 int bus_call(const Session *session, const char *verb, json_t *options, json_t **ret_result, char **ret_reason) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        Call call = {.session = session, .verb = verb};
+        Call call = {.session = session, .verb = verb, .progress = progress_new(session)};
         int r;
 
         r = sd_bus_open_system(&bus);

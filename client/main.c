@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "client/arguments.h"
+#include "client/pager.h"
 #include "client/print.h"
 
 static bool wants_color(json_t *common) {
-        const char *forbidden = getenv("NO_COLOR"), *terminal = getenv("TERM");
+        const char *forbidden = getenv("NO_COLOR");
 
         return isatty(STDOUT_FILENO) && !truth_of(common, "no-color") && (!forbidden || !*forbidden) &&
-               (!terminal || strcmp(terminal, "dumb") != 0);
+               !terminal_is_dumb();
 }
 
 static void session_init(Session *session, json_t *common) {
@@ -28,6 +29,7 @@ static void session_init(Session *session, json_t *common) {
                                                        : FORMAT_TEXT,
                 .quiet = truth_of(common, "quiet"),
                 .color = wants_color(common),
+                .pages = pager_is_wanted(common),
                 .ask = !truth_of(common, "no-ask-password"),
                 .own = json_object(),
         };

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -39,6 +40,12 @@ static void put_text(FILE *stream, const char *text) {
 
 void print_text(const char *text) {
         put_text(stdout, text);
+}
+
+bool terminal_is_dumb(void) {
+        const char *terminal = getenv("TERM");
+
+        return terminal && strcmp(terminal, "dumb") == 0;
 }
 
 void print_error(const Session *session, json_t *result, bool say) {

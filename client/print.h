@@ -19,6 +19,9 @@ bool print_json(const Session *session, json_t *result);
 /* TEXT without control characters. */
 void print_text(const char *text);
 
+/* Whether the terminal, if there is one, knows nothing but lines. */
+bool terminal_is_dumb(void);
+
 typedef enum Color {
         COLOR_PLAIN,
         COLOR_BOLD,

@@ -2,17 +2,30 @@
 #include "client/results.h"
 
 #include "client/operation.h"
+#include "client/pager.h"
 #include "client/print.h"
 
-int run_and_print(const Session *session, const char *verb, json_t *options, ResultPrinter *printer) {
+static int run_and_show(const Session *session, const char *verb, json_t *options, ResultPrinter *printer, bool pages) {
         json_auto_t *result = NULL;
         int r;
 
         r = operation_call(session, verb, options, &result);
         if (!result)
                 return r;
-        if (!print_json(session, result) && !session->quiet)
-                printer(session, result);
+        if (!print_json(session, result) && !session->quiet) {
+                if (pages)
+                        pager_print(session, printer, result);
+                else
+                        printer(session, result);
+        }
         print_warnings(result);
         return r;
+}
+
+int run_and_print(const Session *session, const char *verb, json_t *options, ResultPrinter *printer) {
+        return run_and_show(session, verb, options, printer, /* pages= */ false);
+}
+
+int run_and_page(const Session *session, const char *verb, json_t *options, ResultPrinter *printer) {
+        return run_and_show(session, verb, options, printer, /* pages= */ true);
 }

@@ -10,6 +10,8 @@ typedef void ResultPrinter(const Session *session, json_t *result);
 /* Runs VERB and shows its result: as JSON, or by PRINTER unless the session is quiet; warnings in any case. Returns the
  * exit status. */
 int run_and_print(const Session *session, const char *verb, json_t *options, ResultPrinter *printer);
+/* The same for what is there to be read: text that is longer than the screen goes through a pager. */
+int run_and_page(const Session *session, const char *verb, json_t *options, ResultPrinter *printer);
 
 void print_created_keys(const Session *session, json_t *result);
 void print_enrolled_keys(const Session *session, json_t *result);

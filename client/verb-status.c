@@ -98,7 +98,7 @@ void print_status(const Session *session, json_t *status) {
 }
 
 static int status(Session *session, json_t *options) {
-        return run_and_print(session, "status", options, print_status);
+        return run_and_page(session, "status", options, print_status);
 }
 
 static const Option options[] = {

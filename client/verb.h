@@ -37,6 +37,7 @@ typedef struct Session {
         Format format;
         bool quiet;
         bool color;  /* on standard output */
+        bool pages;  /* what is longer than the screen goes through a pager */
         bool ask;    /* a polkit agent may ask for a password */
         json_t *own; /* options that only a program of its own can take: root, config, keys, variables; they keep away
                         the bus */

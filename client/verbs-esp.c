@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/operation.h"
+#include "client/pager.h"
 #include "client/print.h"
 #include "client/results.h"
 #include "client/verb.h"
@@ -85,7 +86,7 @@ static int list(Session *session, json_t *options) {
                 return r;
         shown = json_pack("{s:O}", "generations", json_object_get(result, "generations"));
         if (!print_json(session, shown) && !session->quiet)
-                print_generations(session, json_object_get(shown, "generations"));
+                pager_print(session, print_generations, json_object_get(shown, "generations"));
         return r;
 }
 

@@ -96,7 +96,7 @@ static int enroll_keys(Session *session, json_t *options) {
 }
 
 static int list_enrolled_keys(Session *session, json_t *options) {
-        return run_and_print(session, "list-enrolled-keys", options, print_signatures);
+        return run_and_page(session, "list-enrolled-keys", options, print_signatures);
 }
 
 static const Option create_options[] = {

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """lanzactl on a private bus, with a made-up service: what it asks, and what it makes of the answers."""
+import fcntl
 import json
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
@@ -88,10 +91,41 @@ def test_result():
     with Bus(VERSION) as bus:
         output, errors = bus.lanzactl("sync", "--json=short", status=5)
         assert json.loads(output) == RESULT, output
-        assert errors == "sync: waiting\nsync: images (1 of 2)\n", errors
+        assert errors == "sync: waiting\nsync: images\n", errors
         assert bus.lanzactl("sync", "--json=short", "--quiet", status=5)[1] == ""
         output, _ = bus.lanzactl("gc", "--dry-run", status=5)
         assert output.startswith("A dry run: nothing was changed.\n/boot: 0 images written, 2 kept"), output
+
+
+def test_progress():
+    """One line that is drawn anew, and nothing that stays."""
+    with Bus(VERSION) as bus:
+
+        def seen(*arguments, columns=60, terminal="xterm"):
+            master, slave = pty.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            environment = dict(bus.environment, TERM=terminal, NO_COLOR="1")
+            command = [LANZACTL, "sync", "--json=short", *arguments]
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=slave, env=environment, check=False, timeout=60)
+            assert json.loads(done.stdout) == RESULT, done
+            os.close(slave)
+            text = b""
+            while select.select([master], [], [], 60)[0]:
+                try:
+                    text += os.read(master, 4096)
+                except OSError:  # nobody can write there any more
+                    break
+            os.close(master)
+            return text.decode()
+
+        anew = "\r\x1b[K"
+        bar = "#" * 19 + "." * 20
+        assert seen() == f"{anew}sync: waiting{anew}sync: images [{bar}]  50%{anew}"
+        assert seen(columns=200) == seen(columns=0) == f"{anew}sync: waiting{anew}sync: images [{'#' * 20}{'.' * 20}]  50%{anew}"
+        assert seen(columns=30) == f"{anew}sync: waiting{anew} 50% sync: images{anew}"
+        assert seen(columns=9) == f"{anew}sync: wa{anew} 50% syn{anew}"
+        assert seen(terminal="dumb") == "sync: waiting\r\nsync: images\r\n"
+        assert seen("--quiet") == ""
 
 
 def test_signatures():
@@ -229,6 +263,7 @@ def test_monitor():
 
 TESTS = {
     "results-become-json-and-exit-status": test_result,
+    "progress-is-one-line-on-a-terminal": test_progress,
     "signatures-become-keys": test_signatures,
     "verbs-and-options-become-calls": test_what_is_asked,
     "errors-become-messages-and-exit-statuses": test_errors,
