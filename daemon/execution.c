@@ -40,6 +40,7 @@ int execution_run(const Execution *execution, const Operation *operation, const 
         r = context_new(&settings, execution->root, execution->keys, execution->variables, &context, failure);
         if (r < 0)
                 return r;
+        context->runs_programs = execution->runs_programs;
         if (watch) {
                 context->progress = watch->progress;
                 context->waiting = watch->waiting;

@@ -11,6 +11,8 @@ typedef struct Execution {
         const char *keys;          /* a key store that is not below ROOT; NULL: the configured one */
         const char *variables;     /* a file that stands for the firmware, not below ROOT; NULL: the machine's own */
 
+        bool runs_programs; /* whether generations' own programs may be run */
+
         /* Told what is odd in the configuration, a sentence each. May be NULL. */
         void (*warn)(void *userdata, const char *warning);
         void *userdata;

@@ -244,6 +244,7 @@ static int run(const Invocation *invocation, void *result, Failure *failure) {
                 .configuration = invocation->configuration,
                 .keys = invocation->keys,
                 .variables = invocation->variables,
+                .runs_programs = true,
                 .warn = print_warning,
         };
         const OperationWatch watch = {.waiting = report_waiting};

@@ -11,8 +11,6 @@
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
 
-enum { PIECE_BYTES = 1024 * 1024 };
-
 void store_file_done(StoreFile *file) {
         if (file->identity.path)
                 close_fd(&file->fd);
@@ -74,35 +72,11 @@ int store_file_unchanged(const StoreFile *file) {
 }
 
 static int hash_content(const StoreFile *file, Sha256 *ret) {
-        _cleanup_(free_pointer) char *piece = malloc(PIECE_BYTES);
-        _cleanup_(digest_freep) Digest *digest = NULL;
-        uint8_t hash[DIGEST_SIZE_MAX];
-        uint64_t size = file->identity.size;
         int r;
 
-        if (!piece)
-                return -ENOMEM;
-        r = digest_new(DIGEST_SHA256, &digest);
-        if (r < 0)
-                return r;
         (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-        for (uint64_t offset = 0; offset < size;) {
-                size_t length = size - offset < PIECE_BYTES ? size - offset : PIECE_BYTES;
-
-                r = file_read_at(file->fd, offset, piece, length);
-                if (r < 0)
-                        return r == -EBADMSG ? -ESTALE : r;
-                r = digest_update(digest, (Span){(const uint8_t *)piece, length});
-                if (r < 0)
-                        return r;
-                offset += length;
-        }
-        r = digest_final(digest, hash);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < SHA256_SIZE; i++)
-                ret->bytes[i] = hash[i];
-        return 0;
+        r = sha256_of_file(file->fd, file->identity.size, ret);
+        return r == -EBADMSG ? -ESTALE : r;
 }
 
 int store_file_hash(const StoreFile *file, HashCache *cache, Sha256 *ret, Failure *failure) {

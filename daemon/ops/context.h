@@ -18,6 +18,7 @@ typedef struct Context Context;
 struct Context {
         const Settings *settings; /* borrowed; paths as written, that is inside the root */
         bool live;                /* the running system, whose ESP must be mounted and whose firmware counts */
+        bool runs_programs;       /* generations' own programs may be run: never by the service */
         char *root;               /* "" for "/", else the tree's path, without a slash at its end */
         int root_fd;
         KeyStore *keys;

@@ -6,12 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "daemon/boot/store-file.h"
 #include "daemon/esp/esp-names.h"
-#include "daemon/ops/initrd-secrets.h"
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
 #include "stubs/stub-abi.h"
@@ -30,7 +28,7 @@ void image_source_done(ImageSource *source) {
         for (size_t i = 0; i < source->content_count; i++) {
                 free(source->contents[i].name);
                 free(source->contents[i].path);
-                buffer_wipe(&source->contents[i].secrets);
+                sealed_memory_free(source->contents[i].memory);
         }
         free(source->title);
         free(source->name);
@@ -79,33 +77,51 @@ static int add_store_file(ImageSource *source, const ImageSourceRequest *request
         return content->path ? 0 : -ENOMEM;
 }
 
-static int add_secrets(ImageSource *source, const ImageSourceRequest *request, StringList *warnings, Failure *failure) {
-        const char *program = request->variant->bootspec->initrd_secrets;
-        _cleanup_(buffer_wipe) Buffer secrets = {};
+/* Secrets that are there already keep their name. */
+static int add_kept_secrets(ImageSource *source, KeptSecrets *kept) {
+        source->contents[source->content_count++] = (ContentSource){
+                .name = TAKE_POINTER(kept->name),
+                .hash = kept->hash,
+                .size = kept->size,
+                .is_secret = true,
+        };
+        return 0;
+}
+
+static int add_new_secrets(ImageSource *source, const ImageSourceRequest *request, SealedMemory **memory) {
         ContentSource *content;
         Sha256 hash;
         int r;
 
-        if (!program || request->without_secrets)
-                return 0;
-        /* It looks for secrets where it runs. */
-        if (!request->context->live)
-                return string_list_add_format(
-                        warnings,
-                        "%s: only the system itself can run %s; if it adds secrets to the initrd, "
-                        "'lanzactl sync' there puts them on the ESP",
-                        source->title, program);
-        r = initrd_secrets_run(program, INITRD_SECRETS_SECONDS, &secrets, failure);
-        if (r < 0 || secrets.size == 0)
-                return r;
-        r = sha256_of(buffer_span(&secrets), &hash);
+        r = sha256_of_file((*memory)->fd, (*memory)->size, &hash);
         if (r < 0)
                 return r;
-        r = add_content(source, request, CONTENT_INITRD, &hash, secrets.size, &content);
+        r = add_content(source, request, CONTENT_INITRD, &hash, (*memory)->size, &content);
         if (r < 0)
                 return r;
-        content->secrets = TAKE_STRUCT(secrets);
+        content->memory = TAKE_POINTER(*memory);
+        content->is_secret = true;
         return 0;
+}
+
+static int add_secrets(ImageSource *source, const ImageSourceRequest *request, StringList *warnings, Failure *failure) {
+        _cleanup_(secrets_done) Secrets secrets = {};
+        const SecretsRequest wanted = {
+                .variant = request->variant,
+                .title = source->title,
+                .kernel = source->contents[0].name,
+                .initrd = source->contents[1].name,
+                .is_default = request->is_default,
+        };
+        int r;
+
+        r = secrets_obtain(request->secrets, &wanted, warnings, &secrets, failure);
+        if (r < 0)
+                return r;
+        source->keeps_secrets = secrets.not_handed_in;
+        if (secrets.kept.name)
+                return add_kept_secrets(source, &secrets.kept);
+        return secrets.memory ? add_new_secrets(source, request, &secrets.memory) : 0;
 }
 
 static int add_contents(ImageSource *source, const ImageSourceRequest *request, StringList *warnings,
@@ -186,23 +202,15 @@ int image_source_init(ImageSource *source, const ImageSourceRequest *request, St
         return r;
 }
 
-static int open_memory(Span bytes) {
-        _cleanup_(close_fd) int fd = memfd_create("initrd-secrets", MFD_CLOEXEC);
-        int r;
+/* A descriptor of its own. */
+static int open_memory(const SealedMemory *memory) {
+        int fd = memory ? fcntl(memory->fd, F_DUPFD_CLOEXEC, 3) : -ENOENT;
 
-        if (fd < 0)
-                return -errno;
-        r = file_write_fd(fd, bytes);
-        if (r < 0)
-                return r;
-        if (lseek(fd, 0, SEEK_SET) < 0)
-                return -errno;
-        return TAKE_FD(fd);
+        return fd == -1 ? -errno : fd;
 }
 
 int content_source_open(const ContentSource *source, const Context *context, Failure *failure) {
-        int fd = source->path ? root_open(context->root_fd, source->path, O_RDONLY)
-                              : open_memory(buffer_span(&source->secrets));
+        int fd = source->path ? root_open(context->root_fd, source->path, O_RDONLY) : open_memory(source->memory);
 
         if (fd < 0)
                 return failure_set_errno(failure, fd, "Cannot open %s", source->path ? source->path : source->name);

@@ -10,6 +10,7 @@
 #include "daemon/boot/generation.h"
 #include "daemon/boot/hash-cache.h"
 #include "daemon/ops/context.h"
+#include "daemon/ops/secrets-supply.h"
 #include "daemon/util/failure.h"
 #include "daemon/util/string-list.h"
 
@@ -20,8 +21,9 @@ typedef struct ContentSource {
         char *name; /* in EFI/nixos */
         Sha256 hash;
         uint64_t size;
-        char *path;     /* inside the root; NULL: */
-        Buffer secrets; /* the bytes themselves, wiped in the end */
+        char *path;           /* inside the root; NULL: */
+        SealedMemory *memory; /* the bytes themselves; NULL: it stands on the ESP, and nowhere else */
+        bool is_secret;
 } ContentSource;
 
 typedef struct ImageSource {
@@ -31,7 +33,8 @@ typedef struct ImageSource {
         ContentSource contents[IMAGE_CONTENTS_MAX];
         size_t content_count;
         BootImage image;
-        Buffer built; /* the signed image, if it was built already to be judged */
+        Buffer built;       /* the signed image, if it was built already to be judged */
+        bool keeps_secrets; /* its secrets are older ones, since nobody handed new ones in */
 } ImageSource;
 
 typedef struct ImageSourceRequest {
@@ -40,14 +43,15 @@ typedef struct ImageSourceRequest {
         const Certificate *certificate; /* of the signer; NULL: none */
         const Generation *generation;
         const BootVariant *variant;
-        bool without_secrets; /* don't run the program for initrd secrets: the image is not going to be written */
+        bool is_default;              /* of the generation that is to be the default */
+        const SecretsSupply *secrets; /* where its initrd secrets come from */
 } ImageSourceRequest;
 
 /* "[profile P, ]generation N[, specialisation S]"; VARIANT may be NULL. Owned; NULL if memory is short. */
 char *generation_title(const Generation *generation, const BootVariant *variant);
 
-/* Reads and hashes the variant's files, runs its program for initrd secrets (only on a live system; else WARNINGS says
- * what is missing), and composes the image. Fails as the files, the program or the bootspec do. */
+/* Reads and hashes the variant's files, gets its initrd secrets, and composes the image. Fails as the files, the
+ * secrets or the bootspec do. */
 int image_source_init(ImageSource *source, const ImageSourceRequest *request, StringList *warnings, Failure *failure);
 void image_source_done(ImageSource *source);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/util/file.h"
+
 void *record_list_add(RecordList *list, const Record *record) {
         void *items = reallocarray(list->items, list->count + 1, record->size);
 
@@ -22,18 +24,19 @@ void record_list_done(RecordList *list, const Record *record) {
 }
 
 int memory_list_add(MemoryList *list, const char *name, SealedMemory *memory) {
-        NamedMemory item = {.name = strdup(name), .memory = memory};
-        NamedMemory *items = reallocarray(list->items, list->count + 1, sizeof(*items));
-        int r = memory_list_find(list, name) ? -EEXIST : item.name && items ? 0 : -ENOMEM;
+        _cleanup_(sealed_memory_freep) SealedMemory *taken = memory;
+        _cleanup_(free_pointer) char *copy = NULL;
+        NamedMemory *items;
 
+        if (memory_list_find(list, name))
+                return -EEXIST;
+        copy = strdup(name);
+        items = reallocarray(list->items, list->count + 1, sizeof(*items));
         if (items)
                 list->items = items;
-        if (r < 0) {
-                free(item.name);
-                sealed_memory_free(memory);
-                return r;
-        }
-        list->items[list->count++] = item;
+        if (!copy || !items)
+                return -ENOMEM;
+        items[list->count++] = (NamedMemory){TAKE_POINTER(copy), TAKE_POINTER(taken)};
         return 0;
 }
 

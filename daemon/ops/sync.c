@@ -13,6 +13,8 @@
 #include "daemon/ops/boot-check.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/image-facts.h"
+#include "daemon/ops/initrd-secrets.h"
+#include "daemon/ops/secrets-supply.h"
 #include "daemon/ops/signing.h"
 #include "daemon/ops/sync-result.h"
 #include "daemon/ops/system.h"
@@ -29,6 +31,7 @@ typedef struct SyncParameters {
         WriteParameters write;
         char *toplevel;
         SealedMemory *configuration; /* for whoever runs the operation: daemon/execution.c */
+        MemoryList secrets;          /* by the variant's toplevel; empty memory: it has none */
 } SyncParameters;
 
 static const Field sync_fields[] = {
@@ -43,6 +46,11 @@ static const Field sync_fields[] = {
          .offset = offsetof(SyncParameters, configuration),
          .maximum = CONFIG_SIZE_MAX,
          .root_only = true},
+        {.name = "initrd-secrets",
+         .type = FIELD_MEMORIES,
+         .offset = offsetof(SyncParameters, secrets),
+         .maximum = INITRD_SECRETS_MAX_BYTES,
+         .root_only = true},
 };
 static const Field gc_fields[] = {WRITE_PARAMETER_FIELDS(SyncParameters)};
 
@@ -55,7 +63,7 @@ typedef struct Run {
         EspVolume volume;
         int cache_folder;
         HashCache *cache;
-        GenerationList generations;
+        SystemChoice choice;
         ImageBuilder builder;
         WantedSystem system;
         Inventory inventory;
@@ -70,7 +78,7 @@ static void run_done(Run *run) {
         inventory_done(&run->inventory);
         wanted_system_done(&run->system);
         image_builder_done(&run->builder);
-        generation_list_done(&run->generations);
+        system_choice_done(&run->choice);
         if (run->cache)
                 hash_cache_free(run->cache);
         close_fd(&run->cache_folder);
@@ -101,60 +109,34 @@ static int open_cache(Run *run, bool dry_run) {
         return run->cache_folder < 0 ? hash_cache_new(&run->cache) : hash_cache_load(run->cache_folder, &run->cache);
 }
 
-/* A link to a toplevel, such as a specialisation's in its parent's folder, is as good as its own path. */
-static int resolve_toplevel(const Context *context, const char *path, char **ret, Failure *failure) {
-        int r;
-
-        *ret = NULL;
-        if (!path)
-                return 0;
-        if (path[0] != '/')
-                return failure_set(failure, CONDITION_FOREIGN_TOPLEVEL, "'%s' is no absolute path of a toplevel", path);
-        r = toplevel_resolve(context->root_fd, path, ret);
-        if (r >= 0 || r == -ENOMEM)
-                return r;
-        *ret = strdup(path);
-        return *ret ? 0 : -ENOMEM;
-}
-
-static int work_out_wanted(Run *run, const SyncParameters *asked, bool garbage_only, StringList *warnings,
-                           Failure *failure) {
-        Context *context = run->context;
-        _cleanup_(free_pointer) char *booted = NULL, *asked_for = NULL;
-        GenerationChoice choice = {.limit = context->settings->limit};
-        Generation *default_generation = NULL;
-        const BootVariant *default_variant = NULL;
+static int open_builder(Run *run, StringList *warnings, Failure *failure) {
         Signer *signer = NULL;
         int r;
 
-        r = system_generations(context, warnings, &run->generations, failure);
-        if (r < 0)
-                return r;
-        r = system_booted_toplevel(context, &booted);
-        if (r < 0)
-                return r;
-        choice.booted_toplevel = booted;
-        r = resolve_toplevel(context, asked->toplevel, &asked_for, failure);
-        if (r < 0)
-                return r;
-        choice.default_toplevel = asked_for;
-        r = generations_choose(&run->generations, &choice, &default_generation, &default_variant, failure);
-        if (r < 0)
-                return r;
-        r = signing_signer(context, &signer, warnings, failure);
-        if (r < 0)
-                return r;
-        r = image_builder_init(&run->builder, context, signer, failure);
-        if (r < 0)
-                return r;
+        r = signing_signer(run->context, &signer, warnings, failure);
+        return r < 0 ? r : image_builder_init(&run->builder, run->context, signer, failure);
+}
 
-        WantedRequest request = {
-                .generations = &run->generations,
-                .default_generation = default_generation,
-                .default_variant = default_variant,
-                .garbage_only = garbage_only,
+static Certificate *current_certificate(const Run *run) {
+        return run->builder.signer ? signer_certificate(run->builder.signer) : NULL;
+}
+
+static int work_out_wanted(Run *run, const SyncParameters *asked, bool garbage_only, Failure *failure) {
+        const SecretsSupply secrets = {
+                .context = run->context,
+                .handed_in = &asked->secrets,
+                .only_kept = garbage_only,
+                .kept = {&run->volume, &run->inventory, current_certificate(run)},
         };
-        return wanted_system_init(&run->system, context, &run->builder, run->cache, &request, failure);
+        const WantedRequest request = {
+                .generations = &run->choice.generations,
+                .default_generation = run->choice.default_generation,
+                .default_variant = run->choice.default_variant,
+                .garbage_only = garbage_only,
+                .secrets = &secrets,
+        };
+
+        return wanted_system_init(&run->system, run->context, &run->builder, run->cache, &request, failure);
 }
 
 /* A boot loader that says it is signed by us, and whose signature is not good any more, is damaged: it would not run.
@@ -178,11 +160,10 @@ static int verify_loaders(Run *run) {
         return 0;
 }
 
-static int make_plan(Run *run, Failure *failure) {
-        Signer *signer = run->builder.signer;
+static int take_inventory(Run *run, Failure *failure) {
         ImageFactsReader reader = {
                 .keys = run->context->keys,
-                .current = signer ? signer_certificate(signer) : NULL,
+                .current = current_certificate(run),
         };
         InventoryParameters parameters = {
                 .read_image = image_facts_read,
@@ -190,15 +171,15 @@ static int make_plan(Run *run, Failure *failure) {
                 .token = run->context->settings->entry_token,
                 .architecture = ARCHITECTURE,
         };
-        VolumeSpace space = {.free_bytes = run->volume.free_bytes, .cluster_bytes = run->volume.cluster_bytes};
         int r;
 
         r = inventory_read(run->volume.fd, &parameters, &run->inventory, failure);
-        if (r < 0)
-                return r;
-        r = verify_loaders(run);
-        if (r < 0)
-                return r;
+        return r < 0 ? r : verify_loaders(run);
+}
+
+static int make_plan(Run *run, Failure *failure) {
+        VolumeSpace space = {.free_bytes = run->volume.free_bytes, .cluster_bytes = run->volume.cluster_bytes};
+
         return plan_make(&run->inventory, &run->system.wanted, space, &run->plan, failure);
 }
 
@@ -307,7 +288,16 @@ static int synchronise(Context *context, const SyncParameters *asked, bool garba
         r = open_cache(&run, asked->write.dry_run);
         if (r < 0)
                 return r;
-        r = work_out_wanted(&run, asked, garbage_only, &result->warnings, failure);
+        r = system_choose(context, asked->toplevel, &result->warnings, &run.choice, failure);
+        if (r < 0)
+                return r;
+        r = open_builder(&run, &result->warnings, failure);
+        if (r < 0)
+                return r;
+        r = take_inventory(&run, failure);
+        if (r < 0)
+                return r;
+        r = work_out_wanted(&run, asked, garbage_only, failure);
         if (r < 0)
                 return r;
         r = make_plan(&run, failure);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/util/file.h"
 #include "daemon/util/guid.h"
@@ -28,6 +29,53 @@ int system_generations(const Context *context, StringList *warnings, GenerationL
                         return r;
         }
         *ret = TAKE_STRUCT(all);
+        return 0;
+}
+
+void system_choice_done(SystemChoice *choice) {
+        generation_list_done(&choice->generations);
+        *choice = (SystemChoice){};
+}
+
+/* A link to a toplevel, such as a specialisation's in its parent's folder, is as good as its own path. */
+static int resolve_toplevel(const Context *context, const char *path, char **ret, Failure *failure) {
+        int r;
+
+        *ret = NULL;
+        if (!path)
+                return 0;
+        if (path[0] != '/')
+                return failure_set(failure, CONDITION_FOREIGN_TOPLEVEL, "'%s' is no absolute path of a toplevel", path);
+        r = toplevel_resolve(context->root_fd, path, ret);
+        if (r >= 0 || r == -ENOMEM)
+                return r;
+        *ret = strdup(path);
+        return *ret ? 0 : -ENOMEM;
+}
+
+int system_choose(const Context *context, const char *toplevel, StringList *warnings, SystemChoice *ret,
+                  Failure *failure) {
+        _cleanup_(system_choice_done) SystemChoice chosen = {};
+        _cleanup_(free_pointer) char *booted = NULL, *asked_for = NULL;
+        GenerationChoice choice = {.limit = context->settings->limit};
+        int r;
+
+        r = system_generations(context, warnings, &chosen.generations, failure);
+        if (r < 0)
+                return r;
+        r = system_booted_toplevel(context, &booted);
+        if (r < 0)
+                return r;
+        r = resolve_toplevel(context, toplevel, &asked_for, failure);
+        if (r < 0)
+                return r;
+        choice.booted_toplevel = booted;
+        choice.default_toplevel = asked_for;
+        r = generations_choose(&chosen.generations, &choice, &chosen.default_generation, &chosen.default_variant,
+                               failure);
+        if (r < 0)
+                return r;
+        *ret = TAKE_STRUCT(chosen);
         return 0;
 }
 

@@ -12,6 +12,20 @@
 /* The generations of all configured profile folders. */
 int system_generations(const Context *context, StringList *warnings, GenerationList *ret, Failure *failure);
 
+/* Which of them are to be on the ESP, and which is the default. */
+typedef struct SystemChoice {
+        GenerationList generations;
+        Generation *default_generation; /* one of them */
+        const BootVariant *default_variant;
+} SystemChoice;
+
+void system_choice_done(SystemChoice *choice);
+
+/* Reads the generations and chooses: as generations_choose(), where TOPLEVEL (NULL: nobody named one) may also be a
+ * link to a toplevel. */
+int system_choose(const Context *context, const char *toplevel, StringList *warnings, SystemChoice *ret,
+                  Failure *failure);
+
 /* The ESP: the configured mount point, else the first of the usual ones that is one. In a tree any folder will do,
  * /boot where none is configured. The caller ends it with esp_volume_done(). */
 int system_esp(const Context *context, EspVolume *ret, Failure *failure);

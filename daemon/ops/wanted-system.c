@@ -55,6 +55,7 @@ static int want_image(WantedSystem *system, ImageSource *source, bool is_default
         WantedImage *image;
         int r;
 
+        system->kept_secrets += source->keeps_secrets;
         r = wanted_add_image(&system->wanted, &image);
         if (r < 0)
                 return r;
@@ -73,7 +74,7 @@ static int want_image(WantedSystem *system, ImageSource *source, bool is_default
                         r = want_content(&system->wanted, &source->contents[i]);
                 if (r < 0)
                         return r;
-                system->has_secrets |= source->contents[i].secrets.size > 0;
+                system->has_secrets |= source->contents[i].is_secret;
         }
         return 0;
 }
@@ -92,14 +93,16 @@ static int leave_out(WantedSystem *system, const Generation *generation, const F
         return wanted_add_shielded(&system->wanted, generation->profile ? generation->profile : "", generation->number);
 }
 
-static int read_variants(WantedSystem *system, const Generation *generation, Failure *failure) {
+static int read_variants(WantedSystem *system, const WantedRequest *wanted, const Generation *generation,
+                         Failure *failure) {
         Signer *signer = system->builder->signer;
         ImageSourceRequest request = {
                 .context = system->context,
                 .cache = system->cache,
                 .certificate = signer ? signer_certificate(signer) : NULL,
                 .generation = generation,
-                .without_secrets = system->wanted.garbage_only,
+                .is_default = generation == wanted->default_generation,
+                .secrets = wanted->secrets,
         };
         int r = 0;
 
@@ -122,7 +125,7 @@ static int add_generation(WantedSystem *system, const WantedRequest *request, co
         size_t first = system->image_count;
         int r;
 
-        r = read_variants(system, generation, &problem);
+        r = read_variants(system, request, generation, &problem);
         if (r < 0 && problem.message && !holds_default)
                 return leave_out(system, generation, &problem);
         if (r < 0)
@@ -160,6 +163,16 @@ static int add_generations(WantedSystem *system, const WantedRequest *request, F
                 context_progress(system->context, "read", i + 1, request->generations->count);
         }
         return 0;
+}
+
+static int warn_of_kept_secrets(WantedSystem *system) {
+        if (system->kept_secrets == 0)
+                return 0;
+        return string_list_add_format(&system->warnings,
+                                      "%zu boot image%s the initrd secrets that %s: only root's 'lanzactl sync' makes "
+                                      "new ones",
+                                      system->kept_secrets, system->kept_secrets == 1 ? " keeps" : "s keep",
+                                      system->kept_secrets == 1 ? "it has" : "they have");
 }
 
 /* The administrator's lines for loader.conf. */
@@ -230,6 +243,8 @@ int wanted_system_init(WantedSystem *system, const Context *context, const Image
                 r = system_loader_variable(context, "LoaderEntrySelected", &wanted->booted_entry);
         if (r >= 0)
                 r = add_generations(system, request, failure);
+        if (r >= 0)
+                r = warn_of_kept_secrets(system);
         if (r >= 0)
                 r = set_loader_conf(system, failure);
         return r;

@@ -22,8 +22,9 @@ typedef struct WantedSystem {
         ImageSource **images; /* what the wanted images' and contents' sources point into */
         size_t image_count;
         StringList warnings;
-        bool in_part;     /* a generation was left out, with a warning */
-        bool has_secrets; /* an initrd with secrets is among the contents */
+        bool in_part;        /* a generation was left out, with a warning */
+        bool has_secrets;    /* an initrd with secrets is among the contents */
+        size_t kept_secrets; /* images whose secrets nobody handed in: they keep what they have */
 
         const Context *context; /* borrowed, with the two below, until wanted_system_done() */
         const ImageBuilder *builder;
@@ -35,6 +36,7 @@ typedef struct WantedRequest {
         const Generation *default_generation;
         const BootVariant *default_variant;
         bool garbage_only;
+        const SecretsSupply *secrets;
 } WantedRequest;
 
 /* Works it out. One generation that can't be used is a warning, and its files are shielded; if it is the default one,

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What root alone may give to Sync, and everything that is no sealed memory."""
 import fcntl
+import json
 import os
 import socket
 import sys
@@ -100,6 +101,72 @@ def test_no_memory():
         assert sync(wire, {"dry-run": ("b", 1)})["dry-run"]  # it is still well
 
 
+def add_secrets(tree, number):
+    """A generation with a program for initrd secrets, which leaves a trace if it is run."""
+    path = tree.root / f"nix/store/system-{number}/boot.json"
+    document = json.loads(path.read_text())
+    program = tree.top / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tree.top}/was-run\n")
+    program.chmod(0o755)
+    document["org.nixos.bootspec.v1"]["initrdSecrets"] = str(program)
+    path.write_text(json.dumps(document))
+
+
+def contents(tree):
+    return {path.read_bytes() for path in (tree.root / "boot/EFI/nixos").iterdir()}
+
+
+def test_secrets():
+    """The service runs no program: it takes what root hands over, else it keeps what there is."""
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        wire = bus.wire()
+        bus.call("Keys", "Create", "a{sv}", "0")
+        (tree.root / "boot").chmod(0o700)
+        add_secrets(tree, 2)
+        name, lines = error(wire, "Esp", "Sync")
+        assert name == f"{NAME}.Error.SecretsFailed" and "as root" in lines[1], lines
+        toplevel = "/nix/store/system-2"
+        result = sync(wire, {"initrd-secrets": ("a(sh)", [(toplevel, 0), ("/nix/store/other", 1)])}, [memory(b"one"), memory(b"x")])
+        assert result["warnings"] == [] and b"one" in contents(tree) and b"x" not in contents(tree), result
+        before = state(tree)
+        result = sync(wire, {})
+        assert len(result["warnings"]) == 1 and "keeps the initrd secrets" in result["warnings"][0], result
+        assert state(tree) == before
+        bus.call("Esp", "CollectGarbage", "a{sv}", "0")
+        assert state(tree) == before
+        sync(wire, {"initrd-secrets": ("a(sh)", [(toplevel, 0)])}, [memory(b"two")])
+        assert b"two" in contents(tree) and b"one" not in contents(tree), contents(tree)
+        sync(wire, {"initrd-secrets": ("a(sh)", [(toplevel, 0)])}, [memory()])
+        assert b"two" not in contents(tree), contents(tree)
+        assert not (tree.top / "was-run").exists()
+
+
+def test_bad_secrets():
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        wire = bus.wire()
+        bus.call("Keys", "Create", "a{sv}", "0")
+        before, memory_before = state(tree), resident(bus.service)
+
+        def refused(items, *fds):
+            return error(wire, "Esp", "Sync", values=[{"initrd-secrets": ("a(sh)", items)}], fds=fds)
+
+        name, lines = refused([("/a", 0), ("/b", 1)], memory(), memory(b"x", seals=0))
+        assert name == INVALID and "for /b is not sealed" in lines[0], lines
+        name, lines = refused([("/a", 0), ("/a", 1)], memory(), memory())
+        assert name == INVALID and "names /a twice" in lines[0], lines
+        name, lines = refused([("/a", 0)], memory(size=64 * MEGABYTE + 1))
+        assert name == INVALID and "at most 67108864 bytes" in lines[0], lines
+        name, lines = refused([(f"/{number}", 0) for number in range(129)], memory())
+        assert name == f"{NAME}.Error.LimitsExceeded" and "more than 128" in lines[0], lines
+        assert refused([("/" + "x" * 5000, 0)], memory())[0] == INVALID
+        assert state(tree) == before
+        large = memory(size=64 * MEGABYTE)
+        for _ in range(20):  # looked at, not read
+            sync(wire, {"initrd-secrets": ("a(sh)", [(f"/{number}", 0) for number in range(128)]), "dry-run": ("b", 1)}, [large])
+        assert resident(bus.service) <= memory_before + 32, (memory_before, resident(bus.service))
+        assert len(os.listdir(f"/proc/{bus.service.pid}/fd")) < 40
+
+
 def test_root_only():
     """Refused before polkit is asked: there is none here, and the answer names the option."""
     with Tree() as tree, PrivateBus(tree.root) as bus:
@@ -117,11 +184,13 @@ def test_root_only():
         assert state(tree) == before
 
 
-ROOT_ONLY = {"configuration": ("h", 0)}
+ROOT_ONLY = {"configuration": ("h", 0), "initrd-secrets": ("a(sh)", [("/nix/store/system-2", 0)])}
 
 TESTS = {
     "configuration-handed-over-replaces-the-files-once": test_configuration,
     "what-is-no-sealed-memory-is-refused-and-not-read": test_no_memory,
+    "secrets-are-handed-over-or-kept-and-no-program-is-run": test_secrets,
+    "secrets-are-limited-in-number-and-size": test_bad_secrets,
     "options-of-root-are-refused-to-others-by-name": test_root_only,
 }
 

@@ -27,6 +27,7 @@ typedef struct Machine {
         Settings settings;    /* may be changed before an operation is run */
         Variables *variables; /* NULL: a tree, without firmware */
         bool is_live;         /* operations take it for the running system, though it is a tree */
+        bool is_service;      /* operations run as in the service, which runs no programs */
         bool needs_mount;     /* they take no folder for an ESP that is none */
         int64_t now;
         char *waited_for; /* name of the last lock that an operation waited for */

@@ -63,6 +63,7 @@ static Context *open_context(Machine *machine, Failure *failure) {
                         failure) < 0)
                 return NULL;
         context->live = machine->is_live;
+        context->runs_programs = !machine->is_service;
         context->any_folder = !machine->needs_mount;
         context->variables = machine->variables;
         context->now = machine->now;
