@@ -22,7 +22,7 @@
 
 #define TEMPORARY ".new"
 
-enum { YEARS = 10, COMMON_NAME_MAX = 64, FOLDER_ENTRIES_MAX = 1024 };
+enum { YEARS = 10, FOLDER_ENTRIES_MAX = 1024 };
 
 static int plan_owner(const KeyStore *store, bool *ret, Failure *failure) {
         _cleanup_(failure_done) Failure reason = {};
@@ -106,14 +106,14 @@ static bool is_usable_name(const char *machine) {
         return !strcasestr(machine, "DO NOT TRUST") && !strcasestr(machine, "DO NOT SHIP");
 }
 
-static void common_name(const char *machine, KeyRole role, char ret[static COMMON_NAME_MAX + 1]) {
+void key_store_name_certificate(const char *machine, KeyRole role, char ret[static KEY_NAME_MAX + 1]) {
         const char *name = is_usable_name(machine) ? machine : "lanza";
-        size_t room = COMMON_NAME_MAX - strlen(" KEK"), length = strlen(name);
+        size_t room = KEY_NAME_MAX - strlen(" KEK"), length = strlen(name);
 
         if (length > room)
                 for (length = room; ((unsigned char)name[length] & 0xc0) == 0x80;)
                         length--;
-        snprintf(ret, COMMON_NAME_MAX + 1, "%.*s %s", (int)length, name, key_role_name(role));
+        snprintf(ret, KEY_NAME_MAX + 1, "%.*s %s", (int)length, name, key_role_name(role));
 }
 
 /* Removes FOLDER, below the store, and the files in it. */
@@ -159,7 +159,7 @@ static int remove_temporary(const KeyStore *store) {
 /* A pair that can sign, in memory. */
 static int generate(const KeyCreation *creation, KeyRole role, Buffer *key, Buffer *certificate) {
         _cleanup_(signer_freep) Signer *signer = NULL;
-        char name[COMMON_NAME_MAX + 1];
+        char name[KEY_NAME_MAX + 1];
         KeyPairRequest request = {
                 .bits = role == KEY_ROLE_DB ? creation->bits : 2048,
                 .common_name = name,
@@ -168,7 +168,7 @@ static int generate(const KeyCreation *creation, KeyRole role, Buffer *key, Buff
         };
         int r;
 
-        common_name(creation->machine, role, name);
+        key_store_name_certificate(creation->machine, role, name);
         r = key_pair_generate(&request, key, certificate);
         if (r < 0)
                 return r;

@@ -82,8 +82,13 @@ typedef struct KeyCreationPlan {
  * there: that is never replaced. */
 int key_store_plan_creation(const KeyStore *store, KeyCreationPlan *ret, Failure *failure);
 
+/* The common name of the certificate that a machine of that name (NULL: none is known) gets for ROLE: "MACHINE PK",
+ * shortened. */
+enum { KEY_NAME_MAX = 64 };
+void key_store_name_certificate(const char *machine, KeyRole role, char ret[static KEY_NAME_MAX + 1]);
+
 typedef struct KeyCreation {
-        const char *machine; /* the certificates' common names are "MACHINE PK" and so on, shortened to 64 characters */
+        const char *machine; /* in the certificates' common names */
         unsigned bits;       /* of db's key, 2048 or 4096; PK and KEK always have 2048, which firmware must accept */
         int64_t now;         /* the certificates' beginning, seconds since 1970; they last ten years */
 } KeyCreation;

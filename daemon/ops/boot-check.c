@@ -11,6 +11,8 @@
 #include "daemon/firmware/boot-entry.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/firmware/vendor-certificates.h"
+#include "daemon/ops/enforcement.h"
+#include "daemon/ops/signing.h"
 #include "daemon/ops/system.h"
 #include "daemon/pe/pe-image.h"
 #include "daemon/trust/trust.h"
@@ -156,8 +158,7 @@ static int live_lists_read(LiveLists *live, const Context *context, Failure *fai
         r = read_dbt(context, &live->dbt);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot read the variable dbt");
-        /* Keys that were enrolled a moment ago are enforced at the next start, which is what this is for. */
-        live->enforced = live->state.mode == SECURE_BOOT_USER || live->state.mode == SECURE_BOOT_DEPLOYED;
+        live->enforced = enforcement_is_due(context, &live->state);
         live->lists = (TrustLists){
                 .db = buffer_span(&live->state.variables[SECURE_VARIABLE_DB].lists),
                 .dbx = buffer_span(&live->state.variables[SECURE_VARIABLE_DBX].lists),
@@ -227,6 +228,51 @@ static int judge_images(const Context *context, const EspVolume *volume, const T
         r = failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No image of a generation stands on %s", volume->path);
         failure_set_hint(failure, "Run 'lanzactl sync'.");
         return r;
+}
+
+/* Whether the firmware's lists trust the signature of the file at PATH: 1, 0, or a negative errno. What is not there or
+ * cannot be read has none. */
+static int is_trusted(const EspVolume *volume, const char *path, const TrustLists *lists) {
+        _cleanup_(trust_verdict_done) TrustVerdict verdict = {};
+        _cleanup_(buffer_done) Buffer content = {};
+        int r;
+
+        r = file_read(volume->fd, path, JUDGED_MAX_BYTES, &content);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        r = trust_judge(buffer_span(&content), lists, &verdict);
+        return r < 0 ? r : verdict.allowed;
+}
+
+static int refuse_unsigned(const EspVolume *volume, const char *path, Failure *failure) {
+        int r = failure_set(failure, CONDITION_NO_KEYS,
+                            "There are no keys to sign with, and %s/%s is signed by one that the firmware trusts",
+                            volume->path, path);
+
+        failure_set_hint(failure, SIGNING_LOST_HINT);
+        return r;
+}
+
+int boot_check_unsigned(const Context *context, const EspVolume *volume, Failure *failure) {
+        _cleanup_(live_lists_done) LiveLists live = {};
+        _cleanup_(string_list_done) StringList names = {};
+        ImageName name;
+        int r;
+
+        r = live_lists_read(&live, context, failure);
+        if (r < 0 || live.lists.db.size == 0)
+                return r;
+        r = folder_list(volume->fd, ESP_IMAGE_FOLDER, FOLDER_MAX, &names);
+        for (size_t i = 0; r >= 0 && i < names.count; i++) {
+                _cleanup_(free_pointer) char *path = path_join(ESP_IMAGE_FOLDER, names.items[i]);
+
+                if (image_name_parse(names.items[i], context->settings->entry_token, &name) < 0)
+                        continue;
+                r = path ? is_trusted(volume, path, &live.lists) : -ENOMEM;
+                if (r > 0)
+                        return refuse_unsigned(volume, path, failure);
+        }
+        return r == -ENOENT ? 0 : r;
 }
 
 /* systemd-boot is what starts the images; the fallback is what firmware starts when it knows nothing better. */

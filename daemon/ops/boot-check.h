@@ -4,6 +4,7 @@
 /* Would the firmware run it? Asked before the first write, of what is about to be written, and of what the machine
  * boots from before the firmware's lists change. */
 
+#include "daemon/esp/esp-volume.h"
 #include "daemon/esp/plan.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/wanted-system.h"
@@ -14,6 +15,10 @@
  * WouldNotBoot, naming the file and why, for the first that would be refused. What is built for this is kept for
  * writing. */
 int boot_check_plan(const Context *context, WantedSystem *system, const Plan *plan, Failure *failure);
+
+/* Before what is not signed is written: NoKeys if an image of ours on VOLUME is signed by a key that the firmware
+ * trusts, enforcing or not. That key was in a store of ours, and was lost. */
+int boot_check_unsigned(const Context *context, const EspVolume *volume, Failure *failure);
 
 /* Holds what the machine boots from against lists that are about to be enrolled: our images, systemd-boot and the
  * fallback loader on the ESP, and the files that active boot entries name. WouldNotBoot for the first that would be

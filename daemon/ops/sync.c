@@ -300,6 +300,11 @@ static int synchronise(Context *context, const SyncParameters *asked, bool garba
         r = work_out_wanted(&run, asked, garbage_only, failure);
         if (r < 0)
                 return r;
+        if (!run.builder.signer && !garbage_only) {
+                r = boot_check_unsigned(context, &run.volume, failure);
+                if (r < 0)
+                        return r;
+        }
         r = make_plan(&run, failure);
         if (r < 0)
                 return r;

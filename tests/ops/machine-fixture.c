@@ -359,6 +359,19 @@ void machine_set_certificate(Machine *machine, const char *variable, const char 
                                         ==, 0);
 }
 
+void machine_switch_off(Machine *machine) {
+        static const Guid switches =
+                GUID_INIT(0xf0a30bc7, 0xaf08, 0x4556, 0x99, 0xc4, 0x00, 0x10, 0x09, 0xc9, 0x3a, 0x44);
+        static const uint8_t off = 0;
+
+        machine_set_certificate(machine, "PK", "foreign-PK.der");
+        machine_set_certificate(machine, "KEK", "foreign-KEK.der");
+        machine_set_certificate(machine, "db", "foreign-db.der");
+        g_assert_cmpint(variables_memory_set(machine->variables, &switches, "SecureBootEnable", 0x03, (Span){&off, 1}),
+                        ==, 0);
+        g_assert_cmpint(variables_memory_reboot(machine->variables), ==, 0);
+}
+
 void machine_enforce(Machine *machine) {
         outcome_free(machine_run_status(machine, 0, "sync", NULL));
         outcome_free(machine_run_status(machine, 0, "enroll-keys", "yes-this-might-brick-my-machine", "yes", NULL));

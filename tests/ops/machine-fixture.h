@@ -91,6 +91,9 @@ void machine_set_boot_entry(Machine *machine, const char *description, const cha
 /* Certificates of the test PKI in a variable, behind the firmware's back. */
 void machine_set_certificate(Machine *machine, const char *variable, const char *pki_name);
 
+/* Starts again with somebody else's keys in the firmware and Secure Boot switched off in its settings. */
+void machine_switch_off(Machine *machine);
+
 /* Syncs, enrolls and starts again: Secure Boot enforces by the machine's own keys. */
 void machine_enforce(Machine *machine);
 

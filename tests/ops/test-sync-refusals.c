@@ -16,6 +16,7 @@
 #include "daemon/util/file.h"
 #include "tests/lib/pe-fixture.h"
 #include "tests/lib/test-folder.h"
+#include "tests/lib/test-program.h"
 #include "tests/ops/machine-fixture.h"
 
 /* Refused with CONDITION, and neither the ESP nor the store of keys and generations has changed. */
@@ -122,6 +123,39 @@ static void test_unsigned_enforced(void) {
         g_assert_cmpint(variables_memory_reboot(machine->variables), ==, 0);
         outcome = refuse(machine, CONDITION_NO_KEYS, NULL);
         outcome_assert_message(outcome, "the firmware runs only what is signed");
+}
+
+/* The store is gone with all it knew; the firmware, which does not enforce, still has the certificate. */
+static void test_lost_store(void) {
+        static const struct {
+                const char *variable, *certificate;
+        } cases[] = {{"PK", "PK.der"}, {"KEK", "KEK.der"}, {"db", "db.der"}};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                _cleanup_(machine_freep) Machine *machine = machine_new(/* has_firmware= */ true);
+                g_autofree char *message = g_strdup_printf("firmware's %s holds", cases[i].variable);
+                _cleanup_(outcome_freep) Outcome *refused = NULL;
+
+                machine_write(machine, "etc/hostname", "Test\n");
+                machine_add_generation(machine, &(MachineGeneration){.number = 1});
+                machine_set_certificate(machine, cases[i].variable, cases[i].certificate);
+                refused = refuse(machine, CONDITION_NO_KEYS, NULL);
+                outcome_assert_message(refused, message);
+                outcome_assert_hint(refused, "Restore the key store");
+        }
+}
+
+/* The same with keys that were made elsewhere, and have names of their own. */
+static void test_lost_store_of_others(void) {
+        _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ true);
+        g_autofree char *store = test_path(machine->root, "var/lib/lanzad");
+        _cleanup_(outcome_freep) Outcome *refused = NULL, *collected = NULL;
+
+        machine_set_certificate(machine, "db", "db.der");
+        g_assert_cmpint(test_run(NULL, "rm", "-r", store, NULL), ==, 0);
+        refused = refuse(machine, CONDITION_NO_KEYS, NULL);
+        outcome_assert_message(refused, "boot/EFI/Linux/nixos-generation-");
+        collected = machine_run_status(machine, 0, "gc", NULL);
 }
 
 /* Keys were there and are lost: nothing unsigned takes the place of what is signed. */
@@ -325,6 +359,8 @@ int main(int argc, char *argv[]) {
         TEST("refuses-unsigned-images-where-they-are-not-allowed", test_unsigned_forbidden);
         TEST("refuses-unsigned-images-where-firmware-enforces", test_unsigned_enforced);
         TEST("refuses-unsigned-images-where-keys-were-lost", test_lost_keys);
+        TEST("refuses-unsigned-images-where-a-certificate-of-ours-is-enrolled", test_lost_store);
+        TEST("refuses-unsigned-images-where-the-firmware-trusts-one-of-ours", test_lost_store_of_others);
         TEST("refuses-half-a-key-pair", test_half_pair);
         TEST("refuses-keys-that-the-firmware-does-not-trust", test_swapped_keys);
         TEST("refuses-them-before-the-first-reboot-too", test_swapped_keys_before_reboot);

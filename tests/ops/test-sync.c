@@ -323,6 +323,24 @@ static void test_unsigned(void) {
         g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 1);
 }
 
+/* As most machines are before they come to us. */
+static void test_unsigned_switched_off(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *status = NULL, *outcome = NULL, *later = NULL;
+
+        machine_add_generation(machine, &(MachineGeneration){.number = 1});
+        machine_switch_off(machine);
+        status = machine_run_status(machine, 0, "status", NULL);
+        outcome_assert(status, "mode", "user");
+        outcome_assert(status, "secure-boot", "no");
+        outcome = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert(outcome, "warnings", "There are no keys yet: what is written is not signed");
+        machine_set_keys(machine, "");
+        later = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert(later, "warnings", "");
+        g_assert_true(is_signed_by(machine, MACHINE_SYSTEMD_BOOT, "db.pem"));
+}
+
 static void test_unsigned_tree(void) {
         _cleanup_(machine_freep) Machine *machine = machine_new(/* has_firmware= */ false);
         _cleanup_(outcome_freep) Outcome *outcome = NULL;
@@ -512,6 +530,7 @@ int main(int argc, char *argv[]) {
         TEST("leaves-out-a-malformed-generation-and-shields-its-files", test_malformed_old);
         TEST("leaves-out-a-generation-without-kernel-and-shields-its-files", test_missing_kernel);
         TEST("writes-unsigned-before-there-are-keys-and-signs-later", test_unsigned);
+        TEST("writes-unsigned-and-then-signed-where-secure-boot-is-switched-off", test_unsigned_switched_off);
         TEST("writes-unsigned-in-a-tree-without-keys", test_unsigned_tree);
         TEST("keeps-images-when-only-the-stub-changed", test_new_stub);
         TEST("writes-anew-what-a-cut-left-empty", test_cut_image);
