@@ -42,34 +42,47 @@ static void print_booted(const Session *session, json_t *status) {
 static void print_partition(json_t *partition) {
         char total[SIZE_TEXT_MAX], left[SIZE_TEXT_MAX];
         const char *loader = text_of(partition, "loader-version");
+        const json_int_t images = number_of(partition, "images"),
+                         foreign = images - number_of(partition, "images-of-ours");
 
         print_label("ESP");
         print_text(text_of(partition, "path"));
-        printf(", %s of %s free%s; %" JSON_INTEGER_FORMAT " images, of which %" JSON_INTEGER_FORMAT " are lanzad's",
+        printf("%s; %s of %s free; %" JSON_INTEGER_FORMAT " image%s",
+               truth_of(partition, "read-only") ? ", read-only" : "",
                size_text(number_of(partition, "bytes-free"), left),
-               size_text(number_of(partition, "bytes-total"), total),
-               truth_of(partition, "read-only") ? ", read-only" : "", number_of(partition, "images"),
-               number_of(partition, "images-of-ours"));
+               size_text(number_of(partition, "bytes-total"), total), images, images == 1 ? "" : "s");
+        if (foreign > 0)
+                printf(", %" JSON_INTEGER_FORMAT " of them not lanzad's", foreign);
         if (*loader)
                 fputs("; systemd-boot ", stdout);
         print_text(loader);
         putchar('\n');
 }
 
-void print_problems(const Session *session, json_t *status) {
-        json_t *problem;
+static void print_findings(const Session *session, Color color, json_t *findings) {
+        json_t *finding;
         size_t i;
 
-        json_array_foreach(json_object_get(status, "problems"), i, problem) {
+        json_array_foreach(findings, i, finding) {
                 fputs("  ", stdout);
-                print_colored(session, COLOR_BAD, text_of(problem, "message"));
+                print_colored(session, color, text_of(finding, "message"));
                 putchar('\n');
-                if (!*text_of(problem, "hint"))
+                if (!*text_of(finding, "hint"))
                         continue;
                 fputs("    ", stdout);
-                print_text(text_of(problem, "hint"));
+                print_text(text_of(finding, "hint"));
                 putchar('\n');
         }
+}
+
+void print_problems(const Session *session, json_t *status) {
+        print_findings(session, COLOR_BAD, json_object_get(status, "problems"));
+}
+
+static void print_heading(const Session *session, const char *text) {
+        putchar('\n');
+        print_colored(session, COLOR_BOLD, text);
+        putchar('\n');
 }
 
 void print_status(const Session *session, json_t *status) {
@@ -83,18 +96,20 @@ void print_status(const Session *session, json_t *status) {
                                                         : "not all there");
         print_booted(session, status);
         json_array_foreach(json_object_get(status, "partitions"), i, partition) print_partition(partition);
+        if (json_array_size(json_object_get(status, "problems")) > 0)
+                print_heading(session, "Problems:");
+        else
+                print_fact(session, "Problems", COLOR_GOOD, "none");
+        print_problems(session, status);
+        if (json_array_size(json_object_get(status, "notes")) > 0)
+                print_heading(session, "Notes:");
+        print_findings(session, COLOR_PLAIN, json_object_get(status, "notes"));
         if (json_array_size(certificates) > 0)
                 putchar('\n');
         print_certificates(session, certificates);
         if (json_array_size(json_object_get(status, "generations")) > 0)
                 putchar('\n');
         print_generations(session, json_object_get(status, "generations"));
-        if (json_array_size(json_object_get(status, "problems")) == 0)
-                return;
-        putchar('\n');
-        print_colored(session, COLOR_BOLD, "Problems:");
-        putchar('\n');
-        print_problems(session, status);
 }
 
 static int status(Session *session, json_t *options) {

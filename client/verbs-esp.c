@@ -10,6 +10,8 @@
 #include "client/results.h"
 #include "client/verb.h"
 
+enum { MARKS_MAX = 128 };
+
 static void print_partition(json_t *partition, bool dry_run) {
         static const struct {
                 const char *name, *done, *planned;
@@ -45,26 +47,38 @@ void print_synced(const Session *session, json_t *result) {
                 print_partition(partition, truth_of(result, "dry-run"));
 }
 
+/* Appends MARK to TEXT if TRUTH. */
+static void add_mark(char text[MARKS_MAX], bool truth, const char *mark) {
+        size_t length = strlen(text);
+
+        if (truth)
+                snprintf(text + length, MARKS_MAX - length, "%s%s", length > 0 ? ", " : "", mark);
+}
+
+static const char *number_text(json_int_t number, char text[SIZE_TEXT_MAX]) {
+        snprintf(text, SIZE_TEXT_MAX, "%" JSON_INTEGER_FORMAT, number);
+        return text;
+}
+
 void print_generations(const Session *session, json_t *generations) {
-        static const char *const headings[] = {"PROFILE", "GENERATION", "LABEL", "MARKS", "PROBLEM"};
+        static const char *const headings[] = {"PROFILE", "GENERATION", "LABEL", "MADE", "MARKS", "PROBLEM"};
         json_auto_t *rows = json_array();
         json_t *generation;
         size_t i;
 
         json_array_foreach(generations, i, generation) {
-                const bool booted = truth_of(generation, "booted"), current = truth_of(generation, "current");
-                char number[32];
+                char number[SIZE_TEXT_MAX], made[DATE_TEXT_MAX], marks[MARKS_MAX] = "";
 
-                snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, number_of(generation, "number"));
-                json_array_append_new(rows, json_pack("[sssss]", text_of(generation, "profile"), number,
+                add_mark(marks, truth_of(generation, "booted"), "booted");
+                add_mark(marks, truth_of(generation, "default"), "default");
+                add_mark(marks, truth_of(generation, "current"), "current");
+                json_array_append_new(rows, json_pack("[ssssss]", text_of(generation, "profile"),
+                                                      number_text(number_of(generation, "number"), number),
                                                       text_of(generation, "label"),
-                                                      booted && current ? "booted, current"
-                                                      : booted          ? "booted"
-                                                      : current         ? "current"
-                                                                        : "",
+                                                      date_text(number_of(generation, "made"), made), marks,
                                                       text_of(generation, "problem")));
         }
-        print_table(session, headings, 5, rows);
+        print_table(session, headings, 6, rows);
 }
 
 static int sync_esp(Session *session, json_t *options) {

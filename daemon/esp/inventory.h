@@ -18,6 +18,7 @@ typedef struct ImageFacts {
         char *toplevel;         /* what its command line's init= names, without "/init"; NULL if none. Owned */
         bool signed_by_us;      /* by a certificate that the key store holds or has held */
         bool signed_by_current; /* by the one that would sign now */
+        bool has_other_stub;    /* than new images get */
 } ImageFacts;
 
 void image_facts_done(ImageFacts *facts);

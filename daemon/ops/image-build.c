@@ -49,12 +49,16 @@ static int read_binary(const Context *context, const char *path, const char *wha
         return 0;
 }
 
+int image_stub_read(const Context *context, Buffer *ret, Failure *failure) {
+        return read_binary(context, context->settings->stub, "The stub", ret, failure);
+}
+
 int image_builder_init(ImageBuilder *builder, const Context *context, Signer *signer, Failure *failure) {
         const Settings *settings = context->settings;
         int r;
 
         *builder = (ImageBuilder){.signer = signer};
-        r = read_binary(context, settings->stub, "The stub", &builder->stub, failure);
+        r = image_stub_read(context, &builder->stub, failure);
         if (r < 0)
                 return r;
         r = read_binary(context, settings->loader, "The boot loader", &builder->loader, failure);

@@ -19,6 +19,9 @@ typedef struct ImageBuilder {
         char *loader_version;
 } ImageBuilder;
 
+/* Reads the stub of CONTEXT's configuration, BadImage like the next. */
+int image_stub_read(const Context *context, Buffer *ret, Failure *failure);
+
 /* Reads stub and boot loader of CONTEXT's configuration. BadImage, naming the file, if one is missing or not what it
  * should be. Takes SIGNER over, also on failure. */
 int image_builder_init(ImageBuilder *builder, const Context *context, Signer *signer, Failure *failure);

@@ -8,6 +8,7 @@
 
 #include "daemon/crypto/signed-data.h"
 #include "daemon/pe/authenticode.h"
+#include "daemon/pe/pe-assemble.h"
 #include "daemon/pe/pe-image.h"
 #include "daemon/util/file.h"
 #include "stubs/stub-abi.h"
@@ -190,6 +191,13 @@ static int read_signatures(ImageFactsReader *reader, const PeImage *image, int f
         return 0;
 }
 
+static int compare_stub(const ImageFactsReader *reader, const PeImage *image, int fd, ImageFacts *facts) {
+        int r = pe_assembled_from(image, fd, reader->stub);
+
+        facts->has_other_stub = r == 0;
+        return r;
+}
+
 static int check_magic(int fd) {
         uint8_t magic[MAGIC_SIZE];
         int r = file_read_at(fd, 0, magic, sizeof(magic));
@@ -218,6 +226,8 @@ int image_facts_read(void *userdata, int fd, ImageFacts *ret) {
         if (r < 0)
                 return r;
         r = read_signatures(reader, &image, fd, &facts);
+        if (r >= 0 && reader->stub.size > 0)
+                r = compare_stub(reader, &image, fd, &facts);
         if (r < 0)
                 return r;
         *ret = TAKE_STRUCT(facts);

@@ -12,6 +12,7 @@
 typedef struct ImageFactsReader {
         const KeyStore *keys;
         const Certificate *current; /* of the signer that would sign now; NULL: none */
+        Span stub;                  /* that new images get; empty: none is compared */
 
         /* The reader's own: what the key store said of the last signer. Thousands of images may have the same one, and
          * the store reads its files at each question. */

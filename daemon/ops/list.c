@@ -37,6 +37,9 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         r = survey_booted(context, &survey);
         if (r >= 0)
                 r = warn(list, survey_generations(context, &survey, &no_generations), &no_generations);
+        /* Without it nothing is compared; status tells. */
+        if (r >= 0 && survey_stub(context, &survey, /* failure= */ NULL) == -ENOMEM)
+                r = -ENOMEM;
         if (r >= 0)
                 r = warn(list, survey_partition(context, &survey, &no_partition), &no_partition);
         if (r < 0)

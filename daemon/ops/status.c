@@ -43,7 +43,7 @@ typedef struct StatusResult {
         bool keys_present, keys_enrolled;
         RecordList certificates;
         char *booted_entry, *booted_toplevel, *stub, *loader;
-        RecordList partitions, generations, problems;
+        RecordList partitions, generations, problems, notes;
 } StatusResult;
 
 static const Field result_fields[] = {
@@ -60,25 +60,30 @@ static const Field result_fields[] = {
         FIELD_LIST(StatusResult, partitions, survey_partition_record, "partitions"),
         FIELD_LIST(StatusResult, generations, survey_generation_record, "generations"),
         FIELD_LIST(StatusResult, problems, problem_record, "problems"),
+        FIELD_LIST(StatusResult, notes, problem_record, "notes"), /* what is as it should be, and worth knowing */
 };
 
 static const Record parameters_record = RECORD(StatusParameters, parameter_fields);
 static const Record result_record = RECORD(StatusResult, result_fields);
 
 /* Two who find the same say it once. */
-static int add_problem(StatusResult *status, const char *message, const char *hint) {
-        const StatusProblem *problems = status->problems.items;
+static int add_finding(RecordList *list, const char *message, const char *hint) {
+        const StatusProblem *found = list->items;
         StatusProblem *problem;
 
-        for (size_t i = 0; i < status->problems.count; i++)
-                if (strcmp(problems[i].message, message) == 0)
+        for (size_t i = 0; i < list->count; i++)
+                if (strcmp(found[i].message, message) == 0)
                         return 0;
-        problem = record_list_add(&status->problems, &problem_record);
+        problem = record_list_add(list, &problem_record);
         if (!problem)
                 return -ENOMEM;
         problem->message = strdup(message);
         problem->hint = hint ? strdup(hint) : NULL;
         return problem->message && (problem->hint || !hint) ? 0 : -ENOMEM;
+}
+
+static int add_problem(StatusResult *status, const char *message, const char *hint) {
+        return add_finding(&status->problems, message, hint);
 }
 
 /* What an operation would refuse with is a problem here. */
@@ -88,7 +93,7 @@ static int add_failure(StatusResult *status, int r, const Failure *failure) {
         return add_problem(status, failure->message ? failure->message : strerror(-r), failure_hint(failure));
 }
 
-static _printf_(3, 4) int add_problem_format(StatusResult *status, const char *hint, const char *format, ...) {
+static _printf_(3, 4) int add_format(RecordList *list, const char *hint, const char *format, ...) {
         _cleanup_(free_pointer) char *message = NULL;
         va_list arguments;
         int r;
@@ -100,7 +105,7 @@ static _printf_(3, 4) int add_problem_format(StatusResult *status, const char *h
                 message = NULL;
                 return -ENOMEM;
         }
-        return add_problem(status, message, hint);
+        return add_finding(list, message, hint);
 }
 
 static int copy_text(char **place, const char *text) {
@@ -113,8 +118,8 @@ static int add_missing_keys(StatusResult *status, const StringList *missing) {
         if (missing->count == KEY_ROLE_COUNT)
                 return add_problem(status, "There are no keys here yet", "Make keys with 'lanzactl create-keys'.");
         for (size_t i = 0; i < missing->count; i++) {
-                int r = add_problem_format(status, "Make it with 'lanzactl create-keys'.",
-                                           "The key store has no key for %s", missing->items[i]);
+                int r = add_format(&status->problems, "Make it with 'lanzactl create-keys'.",
+                                   "The key store has no key for %s", missing->items[i]);
                 if (r < 0)
                         return r;
         }
@@ -150,21 +155,23 @@ static bool database_has(const Context *context, Span database, KeyRole role) {
                                            certificate_der(certificate)) > 0;
 }
 
+#define FIRMWARE_SETTINGS "the firmware's settings ('systemctl reboot --firmware-setup' goes there)"
+
 static int judge_firmware(const SecureBootState *state, StatusResult *status) {
         if (state->mode == SECURE_BOOT_UNSUPPORTED)
-                return add_problem(status, "The firmware has no Secure Boot", NULL);
+                return add_problem(status, "The firmware has no Secure Boot",
+                                   "A newer version of it may have; what lanzad signs starts in any case.");
         if (status->setup_mode)
                 return add_problem(status, "The firmware is in Setup Mode: it runs everything",
-                                   status->keys_present ? "Enroll the keys with 'lanzactl enroll-keys'."
-                                                        : "Make keys with 'lanzactl create-keys', then enroll them.");
+                                   "Enroll the keys with 'lanzactl setup', which also does what must come before.");
         if (!status->keys_enrolled)
-                return add_problem(
-                        status, "The firmware trusts other keys, not the ones of this key store",
-                        "Put the firmware into Setup Mode in its settings, then run 'lanzactl enroll-keys'.");
+                return add_problem(status, "The firmware trusts other keys, not the ones of this key store",
+                                   "Put the firmware into Setup Mode in " FIRMWARE_SETTINGS
+                                   ", then run 'lanzactl setup'.");
         if (!status->secure_boot)
-                return add_problem(
-                        status, "The keys are enrolled, but this start did not enforce them",
-                        "Reboot; if that changes nothing, switch Secure Boot on in the firmware's settings.");
+                return add_problem(status, "The keys are enrolled, but this start did not enforce them",
+                                   "Run 'systemctl reboot'. If that changes nothing, switch Secure Boot on "
+                                   "in " FIRMWARE_SETTINGS ".");
         return 0;
 }
 
@@ -176,7 +183,9 @@ static int read_firmware(const Context *context, StatusResult *status) {
         if (!context->variables) {
                 if (!context->live)
                         return 0;
-                r = add_problem(status, "There are no EFI variables here", "Boot this system in UEFI mode.");
+                r = add_problem(status, "There are no EFI variables here",
+                                "Boot this system in UEFI mode. If it was, mount them: 'mount -t efivarfs efivarfs "
+                                "/sys/firmware/efi/efivars'.");
                 return r < 0 ? r : copy_text(&status->mode, secure_boot_mode_name(SECURE_BOOT_UNSUPPORTED));
         }
         r = secure_boot_state_read(context->variables, &state, &failure);
@@ -211,49 +220,102 @@ static int read_overrides(const Context *context, StatusResult *status) {
 
                 r = system_loader_variable(context, names[i], &entry);
                 if (r >= 0 && entry && *entry)
-                        r = add_problem_format(
-                                status, i == 0 ? "bootctl set-oneshot ''" : "bootctl set-default ''",
+                        r = add_format(
+                                &status->problems,
+                                i == 0 ? "Clear it with 'bootctl set-oneshot \"\"'."
+                                       : "Clear it with 'bootctl set-default \"\"'.",
                                 "The firmware's variable %s names %s: that entry is started%s, whatever the default is",
                                 names[i], entry, i == 0 ? " next" : "");
         }
         return r;
 }
 
-static size_t count_unsigned(const Survey *survey) {
-        const SurveyImage *images = survey->images.items;
-        size_t count = 0;
+/* Images that sync would take for its own. */
+typedef struct OwnImages {
+        size_t without_signature, with_old_stub;
+        bool only_booted; /* has an old stub */
+} OwnImages;
 
-        for (size_t i = 0; i < survey->images.count; i++)
-                count += images[i].ours && !images[i].has_signature;
-        return count;
+static OwnImages count_images(const Survey *survey) {
+        const SurveyImage *images = survey->images.items;
+        OwnImages own = {.only_booted = true};
+
+        for (size_t i = 0; i < survey->images.count; i++) {
+                own.without_signature += images[i].ours && !images[i].has_signature;
+                own.with_old_stub += images[i].has_old_stub;
+                if (images[i].has_old_stub && !images[i].booted)
+                        own.only_booted = false;
+        }
+        return own;
 }
 
-static int judge_partition(StatusResult *status, const Survey *survey) {
+static int judge_images(StatusResult *status, const Survey *survey) {
+        const SurveyImage *images = survey->images.items;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < survey->images.count; i++)
+                if (images[i].problem && images[i].generation > 0)
+                        r = add_format(&status->problems, "Run 'lanzactl sync'.", "%s on %s cannot be booted: %s",
+                                       images[i].name, images[i].partition, images[i].problem);
+        return r;
+}
+
+static int judge_access(StatusResult *status, const SurveyPartition *partition) {
+        _cleanup_(free_pointer) char *hint = NULL;
+
+        if (asprintf(&hint,
+                     "Run 'umount %1$s && mount -o umask=0077 %1$s', and add umask=0077 to its mount options for good "
+                     "(in NixOS: fileSystems.\"%1$s\".options).",
+                     partition->path) < 0) {
+                hint = NULL;
+                return -ENOMEM;
+        }
+        return add_format(&status->problems, hint, "%s can be read by others, and initrd secrets stand on it",
+                          partition->path);
+}
+
+static int judge_partition(const Context *context, StatusResult *status, const Survey *survey) {
         const SurveyPartition *partition = survey->partitions.items;
-        size_t unsigned_count = count_unsigned(survey);
+        const OwnImages own = count_images(survey);
         int r = 0;
 
         if (partition->read_only)
-                r = add_problem_format(status, partition->read_only_hint, "%s is mounted read-only", partition->path);
+                r = add_format(&status->problems, partition->read_only_hint, "%s is mounted read-only",
+                               partition->path);
         if (r >= 0 && survey->has_secrets && !partition->private)
-                r = add_problem_format(status, "Mount it with the options umask=0077.",
-                                       "%s can be read by others, and initrd secrets stand on it", partition->path);
+                r = judge_access(status, partition);
         if (r >= 0 && partition->images_of_ours == 0)
-                r = add_problem_format(status, "Run 'lanzactl sync'.", "No image of a generation stands on %s",
-                                       partition->path);
-        if (r >= 0 && unsigned_count > 0 && status->keys_present)
-                r = add_problem_format(status, "Run 'lanzactl sync'.",
-                                       "%zu of the images on %s are not signed by these keys", unsigned_count,
-                                       partition->path);
+                r = add_format(&status->problems, "Run 'lanzactl sync'.", "No image of a generation stands on %s",
+                               partition->path);
+        if (r >= 0 && own.without_signature > 0 && status->keys_present)
+                r = add_format(&status->problems, "Run 'lanzactl sync'.",
+                               "%zu of the images on %s are not signed by these keys", own.without_signature,
+                               partition->path);
+        if (r >= 0)
+                r = judge_images(status, survey);
+        if (r >= 0 && own.with_old_stub > 0)
+                r = add_format(&status->notes,
+                               own.only_booted
+                                       ? "It was booted, and is kept until an image with the new stub was; then "
+                                         "'lanzactl sync --restub' renews it."
+                                       : "Renew them with 'lanzactl sync --restub'.",
+                               "%zu of the images on %s have another stub than new ones get, which is %s",
+                               own.with_old_stub, partition->path, context->settings->stub);
         return r;
 }
 
 static int read_partition(const Context *context, Survey *survey, StatusResult *status) {
         _cleanup_(failure_done) Failure failure = {};
+        _cleanup_(failure_done) Failure no_stub = {};
         int r;
 
+        r = survey_stub(context, survey, &no_stub);
+        if (r < 0)
+                r = add_failure(status, r, &no_stub);
+        if (r < 0)
+                return r;
         r = survey_partition(context, survey, &failure);
-        return r < 0 ? add_failure(status, r, &failure) : judge_partition(status, survey);
+        return r < 0 ? add_failure(status, r, &failure) : judge_partition(context, status, survey);
 }
 
 static int read_generations(const Context *context, Survey *survey, StatusResult *status) {

@@ -12,6 +12,7 @@
 #include "daemon/esp/esp-names.h"
 #include "daemon/esp/inventory.h"
 #include "daemon/ops/default-entry.h"
+#include "daemon/ops/image-build.h"
 #include "daemon/ops/image-facts.h"
 #include "daemon/ops/system.h"
 #include "daemon/util/file.h"
@@ -41,6 +42,7 @@ static const Field image_fields[] = {
         FIELD(SurveyImage, has_signature, FIELD_BOOLEAN, "signed"),
         FIELD(SurveyImage, booted, FIELD_BOOLEAN, "booted"),
         FIELD(SurveyImage, is_default, FIELD_BOOLEAN, "default"),
+        FIELD(SurveyImage, has_old_stub, FIELD_BOOLEAN, "old-stub"),
         FIELD(SurveyImage, counted, FIELD_BOOLEAN, "counted"),
         FIELD(SurveyImage, tries_left, FIELD_UNSIGNED, "tries-left"),
         FIELD(SurveyImage, tries_done, FIELD_UNSIGNED, "tries-done"),
@@ -71,6 +73,7 @@ void survey_done(Survey *survey) {
         generation_list_done(&survey->list);
         free(survey->booted_toplevel);
         free(survey->booted_entry);
+        buffer_done(&survey->stub);
         *survey = (Survey){};
 }
 
@@ -192,6 +195,10 @@ static int add_condition(SurveyImage *image, const EspImage *found, const EspVol
         return add_files(image, found, volume);
 }
 
+int survey_stub(const Context *context, Survey *survey, Failure *failure) {
+        return image_stub_read(context, &survey->stub, failure);
+}
+
 /* Where the boot loader did not tell which entry it took, whatever starts the system that runs. */
 static bool is_booted(const Survey *survey, const EspImage *found) {
         if (survey->booted_entry)
@@ -213,6 +220,7 @@ static int add_image(const Context *context, Survey *survey, const EspVolume *vo
                       (found->facts.signed_by_us ||
                        (toplevel && generation_list_find(&survey->list, toplevel, /* ret_variant= */ NULL)));
         image->booted = is_booted(survey, found);
+        image->has_old_stub = image->ours && found->facts.has_other_stub;
         r = copy_text(&image->partition, volume->path);
         if (r >= 0)
                 r = copy_text(&image->name, found->name);
@@ -301,7 +309,7 @@ static int read_images(const Context *context, Survey *survey, const EspVolume *
                        Failure *failure) {
         _cleanup_(inventory_done) Inventory inventory = {};
         _cleanup_(free_pointer) char *default_name = NULL;
-        ImageFactsReader reader = {.keys = context->keys};
+        ImageFactsReader reader = {.keys = context->keys, .stub = buffer_span(&survey->stub)};
         InventoryParameters parameters = {
                 .read_image = image_facts_read,
                 .userdata = &reader,

@@ -32,6 +32,7 @@ typedef struct SurveyImage {
         bool has_signature; /* by a certificate that the key store holds or has held */
         bool booted;        /* this start came from it */
         bool is_default;    /* as above */
+        bool has_old_stub;  /* not the one that new images get */
         bool counted;       /* its boots are counted: */
         uint64_t tries_left, tries_done;
         StringList files; /* that it refers to, paths on the partition */
@@ -56,6 +57,7 @@ typedef struct Survey {
         char *booted_toplevel; /* NULL: not known */
         char *booted_entry;    /* LoaderEntrySelected; NULL: not known */
         bool has_secrets;      /* a generation adds secrets to its initrd */
+        Buffer stub;           /* the configured one, if it was looked for */
 } Survey;
 
 void survey_done(Survey *survey);
@@ -65,6 +67,9 @@ int survey_booted(const Context *context, Survey *survey);
 
 /* The generations, after survey_booted(). Fails as system_generations(). */
 int survey_generations(const Context *context, Survey *survey, Failure *failure);
+
+/* The stub, before survey_partition(): what images have is compared with it. Fails as image_stub_read(). */
+int survey_stub(const Context *context, Survey *survey, Failure *failure);
 
 /* The partition and its images, and which generation has which; after survey_generations(). Fails as system_esp(), or
  * if the partition's folders cannot be listed: it is among the partitions then. */

@@ -11,6 +11,7 @@
 
 #include "daemon/pe/pe-format.h"
 #include "daemon/pe/pe-image.h"
+#include "daemon/util/file.h"
 #include "stubs/stub-abi.h"
 
 enum {
@@ -212,4 +213,42 @@ int pe_assemble(Span stub, const PeNewSection *sections, size_t n_sections, Buff
 
         *ret = TAKE_STRUCT(file);
         return 0;
+}
+
+static bool section_equal(const PeSection *a, const PeSection *b) {
+        return strcmp(a->name, b->name) == 0 && a->virtual_address == b->virtual_address &&
+               a->virtual_size == b->virtual_size && a->raw_offset == b->raw_offset && a->raw_size == b->raw_size &&
+               a->characteristics == b->characteristics;
+}
+
+/* But for what assembling changes. */
+static bool headers_equal(const PeImage *image, const PeImage *stub) {
+        if (image->machine != stub->machine || image->subsystem != stub->subsystem ||
+            image->dll_characteristics != stub->dll_characteristics ||
+            image->section_alignment != stub->section_alignment || image->file_alignment != stub->file_alignment ||
+            image->size_of_headers != stub->size_of_headers || image->n_sections < stub->n_sections)
+                return false;
+        for (size_t i = 0; i < stub->n_sections; i++)
+                if (!section_equal(&image->sections[i], &stub->sections[i]))
+                        return false;
+        return true;
+}
+
+int pe_assembled_from(const PeImage *image, int fd, Span stub) {
+        _cleanup_(buffer_done) Buffer content = {};
+        Layout layout = {};
+        size_t size;
+        int r;
+
+        if (pe_image_parse(stub, &layout.stub) < 0 || measure_stub(&layout) < 0)
+                return 0;
+        if (!headers_equal(image, &layout.stub) || image->file_size < layout.file_end)
+                return 0;
+        size = layout.file_end - layout.stub.size_of_headers;
+        r = buffer_append_zero(&content, size);
+        if (r >= 0)
+                r = file_read_at(fd, layout.stub.size_of_headers, content.data, size);
+        if (r < 0)
+                return r;
+        return memcmp(content.data, stub.data + layout.stub.size_of_headers, size) == 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "daemon/pe/pe-image.h"
 #include "daemon/util/buffer.h"
 #include "daemon/util/span.h"
 
@@ -23,3 +24,7 @@ typedef struct PeNewSection {
  * headers, -E2BIG for more sections than a PE image may have, -EFBIG if the image would not fit PE's 32-bit sizes. The
  * caller owns RET. */
 int pe_assemble(Span stub, const PeNewSection *sections, size_t n_sections, Buffer *ret);
+
+/* Whether IMAGE, whose headers were read from FD, is STUB with sections appended: 1, or 0, also for a STUB that is
+ * none. Reads as many bytes as the stub has. Errors are those of file_read_at(). */
+int pe_assembled_from(const PeImage *image, int fd, Span stub);

@@ -42,7 +42,7 @@ static const struct {
         [CONDITION_WOULD_NOT_BOOT] = {"WouldNotBoot", EXIT_REFUSED, EHOSTDOWN, "Nothing was changed."},
         [CONDITION_ESP_NOT_FOUND] =
                 {"EspNotFound", EXIT_REFUSED, ENODEV,
-                 "Mount the EFI system partition, or name its mount point as Path= in the [Esp] section of /etc/lanza/lanzad.conf."},
+                 "Mount the EFI system partition, for example with 'mount /boot', or name its mount point as Path= in the [Esp] section of /etc/lanza/lanzad.conf."},
         [CONDITION_ESP_FULL] =
                 {"EspFull", EXIT_REFUSED, ENOSPC,
                  "Free space on the EFI system partition, or keep fewer generations (Limit= in /etc/lanza/lanzad.conf)."},

@@ -168,12 +168,12 @@ def test_whole_way():
         assert run("sync", tree.option())[0] == "/boot: 0 images written, 2 kept, 0 removed; 0 bytes written, 0 bytes removed\n"
         assert "would" not in run("gc", tree.option(), "--dry-run")[0]
         output, _ = run("status", tree.option(), "--check")
-        assert "Keys: all there\n" in output and "Problems" not in output, output
+        assert "Keys: all there\n" in output and "Problems: none\n" in output, output
         output, _ = run("list", tree.option())
-        assert output == (
-            "PROFILE  GENERATION  LABEL   MARKS    PROBLEM\n"
-            "system   2           Test 2  current\n"
-            "system   1           Test 1\n"
+        assert re.sub(r"2\d{3}-\d\d-\d\d", "DATE", output) == (
+            "PROFILE  GENERATION  LABEL   MADE        MARKS             PROBLEM\n"
+            "system   2           Test 2  DATE  default, current\n"
+            "system   1           Test 1  DATE\n"
         ), output
         run("sync", tree.option(), "/nix/store/system-1")
         assert "default nixos-generation-1-" in (tree.root / "boot/loader/loader.conf").read_text()
@@ -266,9 +266,9 @@ def test_columns_are_characters():
     ]
     with Machine(status=state(generations=generations)) as machine:
         assert run("list", lanzad=machine.path)[0] == (
-            "PROFILE  GENERATION  LABEL  MARKS            PROBLEM\n"
-            "system   1           gr\u00fcn   booted, current\n"
-            "system   10          12345  booted           broken\n"
+            "PROFILE  GENERATION  LABEL  MADE  MARKS            PROBLEM\n"
+            "system   1           gr\u00fcn         booted, current\n"
+            "system   10          12345        booted           broken\n"
         )
 
 
@@ -287,7 +287,7 @@ def test_status_of_machines():
     problem = {"message": "It is broken", "hint": "Mend it."}
     with Machine(status=state(problems=[problem], booted_entry="nixos-1.efi", keys_present=False)) as machine:
         output, _ = run("status", lanzad=machine.path)
-        assert output.endswith("Problems:\n  It is broken\n    Mend it.\n") and "        Booted: nixos-1.efi\n" in output, output
+        assert output.endswith("\n\nProblems:\n  It is broken\n    Mend it.\n") and "        Booted: nixos-1.efi\n" in output, output
         assert "Keys: none\n" in output
         assert run("status", "--quiet", lanzad=machine.path)[0] == ""
 

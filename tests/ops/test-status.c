@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/test-folder.h"
 #include "tests/ops/machine-fixture.h"
@@ -53,8 +54,8 @@ static void test_fresh(void) {
         outcome_assert(outcome, "keys-present", "no");
         outcome_assert(outcome, "certificates", "0");
         assert_problems(outcome, "There are no keys here yet", "create-keys", "The firmware is in Setup Mode",
-                        "Make keys with 'lanzactl create-keys', then enroll them",
-                        "No image of a generation stands on /boot", "Run 'lanzactl sync'", NULL);
+                        "Enroll the keys with 'lanzactl setup'", "No image of a generation stands on /boot",
+                        "Run 'lanzactl sync'", NULL);
         after = machine_snapshot(machine, "");
         g_assert_cmpstr(before, ==, after);
 }
@@ -82,7 +83,7 @@ static void test_setup_mode(void) {
         outcome_assert(outcome, "generations.0.profile", "system");
         outcome_assert(outcome, "generations.0.label", "Test 2");
         outcome_assert(outcome, "generations.1.current", "no");
-        assert_problems(outcome, "The firmware is in Setup Mode: it runs everything", "enroll-keys", NULL);
+        assert_problems(outcome, "The firmware is in Setup Mode: it runs everything", "'lanzactl setup'", NULL);
 }
 
 static void test_enrolled(void) {
@@ -94,7 +95,8 @@ static void test_enrolled(void) {
         outcome_assert(outcome, "mode", "user");
         outcome_assert(outcome, "secure-boot", "no");
         outcome_assert(outcome, "keys-enrolled", "yes");
-        assert_problems(outcome, "The keys are enrolled, but this start did not enforce them", "Reboot", NULL);
+        assert_problems(outcome, "The keys are enrolled, but this start did not enforce them", "systemctl reboot",
+                        NULL);
 }
 
 static void test_enforcing(void) {
@@ -252,9 +254,9 @@ static void test_check_empty(void) {
         assert_problems(outcome, "No image of a generation stands on /boot", "Run 'lanzactl sync'", NULL);
 }
 
-/* Flips one bit in the middle of a file on the ESP. */
+/* Flips one bit in the middle of a file. */
 static void damage(const Machine *machine, const char *path) {
-        g_autofree char *full = g_build_filename(machine->root, "boot", path, NULL), *content = NULL;
+        g_autofree char *full = g_build_filename(machine->root, path, NULL), *content = NULL;
         size_t size;
 
         g_assert_true(g_file_get_contents(full, &content, &size, NULL));
@@ -267,7 +269,7 @@ static void test_check_damaged(void) {
         _cleanup_(outcome_freep) Outcome *outcome = NULL;
 
         /* Nothing looks at signatures in Setup Mode. */
-        damage(machine, MACHINE_SYSTEMD_BOOT);
+        damage(machine, "boot/" MACHINE_SYSTEMD_BOOT);
         outcome_free(check(machine, 0));
         machine_set_certificate(machine, "PK", "PK.der");
         machine_set_certificate(machine, "db", "db.der");
@@ -285,7 +287,51 @@ static void test_check_cut(void) {
         path = g_build_filename("boot/EFI/Linux", image, NULL);
         machine_write(machine, path, "");
         outcome = check(machine, OPERATION_WOULD_NOT_BOOT);
-        assert_problems(outcome, "is no PE image", "Run 'lanzactl sync'", NULL);
+        assert_problems(outcome, "-2-", "Run 'lanzactl sync'", "is no PE image", "Run 'lanzactl sync'", NULL);
+}
+
+static void test_damaged(void) {
+        _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ false);
+        g_autofree char *image = machine_image_of(machine, 1, NULL), *path = NULL;
+        _cleanup_(outcome_freep) Outcome *outcome = NULL, *mended = NULL;
+
+        path = g_build_filename("boot/EFI/Linux", image, NULL);
+        machine_write(machine, path, "");
+        outcome = status_of(machine);
+        assert_problems(outcome, image, "Run 'lanzactl sync'", NULL);
+        outcome_assert_has(outcome, "problems.0.message", "cannot be booted: It is no EFI program");
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        mended = status_of(machine);
+        assert_problems(mended, NULL);
+}
+
+static void test_old_stub(void) {
+        _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *before = NULL, *outcome = NULL, *booted = NULL, *missing = NULL;
+        g_autofree char *stub = test_path(machine->root, MACHINE_STUB);
+
+        before = status_of(machine);
+        outcome_assert(before, "notes", "0");
+        damage(machine, MACHINE_STUB);
+        machine_add_generation(machine, &(MachineGeneration){.number = 3});
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        outcome = status_of(machine);
+        assert_problems(outcome, NULL);
+        outcome_assert_has(outcome, "notes.0.message", "2 of the images on /boot have another stub than new ones get");
+        outcome_assert_has(outcome, "notes.0.hint", "'lanzactl sync --restub'");
+
+        /* Just the booted one is left. */
+        machine_symlink(machine, "/nix/store/system-1", "run/booted-system");
+        machine_remove_generation(machine, 2);
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        booted = status_of(machine);
+        outcome_assert_has(booted, "notes.0.message", "1 of the images");
+        outcome_assert_has(booted, "notes.0.hint", "It was booted, and is kept until");
+
+        g_assert_cmpint(unlink(stub), ==, 0);
+        missing = status_of(machine);
+        outcome_assert(missing, "notes", "0");
+        assert_problems(missing, "lanzastubx64.efi cannot be read", "Install the package", NULL);
 }
 
 #define TEST(name, function) g_test_add_func("/ops/status/" name, function)
@@ -310,5 +356,7 @@ int main(int argc, char *argv[]) {
         TEST("check-fails-an-empty-esp", test_check_empty);
         TEST("check-fails-what-the-firmware-would-refuse", test_check_damaged);
         TEST("check-fails-an-image-that-a-cut-left-empty", test_check_cut);
+        TEST("shows-an-image-that-cannot-be-booted", test_damaged);
+        TEST("notes-images-with-another-stub", test_old_stub);
         return g_test_run();
 }

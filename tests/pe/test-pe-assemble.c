@@ -2,8 +2,10 @@
 #include "daemon/pe/pe-assemble.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/pe/pe-image.h"
 #include "stubs/stub-abi.h"
@@ -241,6 +243,49 @@ static void test_refuses_overflow(void) {
         g_assert_cmpint(assemble(stub, largest, 1), ==, -EFBIG);
 }
 
+static int assembled_from(Span image, Span stub) {
+        char *folder = test_folder_make();
+        g_autofree char *path = test_path(folder, "image");
+        PeImage headers;
+        int fd, r;
+
+        test_write(folder, "image", image.data, image.size, 0600);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        g_assert_cmpint(pe_image_read(fd, &headers), ==, 0);
+        r = pe_assembled_from(&headers, fd, stub);
+        close(fd);
+        test_folder_remove(folder);
+        return r;
+}
+
+static void test_knows_stub(void) {
+        g_autoptr(GByteArray) stub = read_stub("stubs/lanzastubx64.efi"), other = read_stub("stubs/lanzastubx64.efi");
+        g_autoptr(GByteArray) fixture = pe_fixture_stub();
+        _cleanup_(buffer_done) Buffer image = {}, foreign = {};
+        PeNewSection sections[4];
+        PeImage parsed;
+
+        usual_sections(sections);
+        g_assert_cmpint(pe_assemble(span_of(stub), sections, 4, &image), ==, 0);
+        g_assert_cmpint(pe_assemble(span_of(fixture), sections, 4, &foreign), ==, 0);
+        g_assert_cmpint(assembled_from(buffer_span(&image), span_of(stub)), ==, 1);
+        g_assert_cmpint(assembled_from(span_of(stub), span_of(stub)), ==, 1);
+        g_assert_cmpint(assembled_from(buffer_span(&foreign), span_of(fixture)), ==, 1);
+        g_assert_cmpint(assembled_from(buffer_span(&foreign), span_of(stub)), ==, 0);
+        g_assert_cmpint(assembled_from(buffer_span(&image), span_of(fixture)), ==, 0);
+        g_assert_cmpint(assembled_from(span_of(stub), buffer_span(&image)), ==, 0);
+        g_assert_cmpint(assembled_from(buffer_span(&image), (Span){stub->data, 100}), ==, 0);
+
+        /* The first and the last byte, and one in the middle. */
+        g_assert_cmpint(pe_image_parse(span_of(stub), &parsed), ==, 0);
+        const size_t places[] = {parsed.size_of_headers, stub->len / 2, stub->len - 1};
+        for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+                other->data[places[i]] ^= 1;
+                g_assert_cmpint(assembled_from(buffer_span(&image), span_of(other)), ==, 0);
+                other->data[places[i]] ^= 1;
+        }
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/pe/assemble/appends-sections-behind-everything", test_appends);
@@ -254,5 +299,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/pe/assemble/refuses-a-stub-without-room-for-headers", test_refuses_without_room);
         g_test_add_func("/pe/assemble/refuses-stubs-with-odd-alignments-or-trailing-data", test_refuses_stubs);
         g_test_add_func("/pe/assemble/refuses-what-32-bits-cannot-hold", test_refuses_overflow);
+        g_test_add_func("/pe/assemble/knows-the-stub-that-an-image-was-made-of", test_knows_stub);
         return g_test_run();
 }
