@@ -85,9 +85,12 @@ static int on_idle(sd_event_source *source, uint64_t now, void *userdata) {
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *information, void *userdata) {
         Service *service = userdata;
 
+        int r;
+
         bus_stop(service->bus);
-        rearm(service);
-        return begin_end(service);
+        r = begin_end(service);
+        rearm(service); /* from now on it looks whether the queue is empty */
+        return r;
 }
 
 static void on_settled(void *userdata) {
@@ -95,7 +98,8 @@ static void on_settled(void *userdata) {
 }
 
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        rearm(userdata);
+        if (sd_bus_message_is_method_call(message, /* interface= */ NULL, /* member= */ NULL))
+                rearm(userdata);
         return 0;
 }
 

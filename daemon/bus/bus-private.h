@@ -4,6 +4,7 @@
 /* What the files of this folder share. */
 
 #include "daemon/bus/bus.h"
+#include "daemon/bus/callers.h"
 #include "daemon/util/worker.h"
 
 typedef struct Call Call;
@@ -15,6 +16,7 @@ struct Bus {
         Worker *writer, *reader;
         sd_event_source *writer_source, *reader_source, *progress_source;
         sd_bus_slot *slots[4];
+        Callers *callers;
         Call *calls;         /* all that are not answered */
         const char *running; /* the verb that Manager.Operation shows; "" for none */
         uint64_t last_id;

@@ -83,9 +83,18 @@ static int start_worker(Bus *bus, Worker **ret, sd_event_source **ret_source) {
         return sd_event_add_io(bus->event, ret_source, worker_fd(*ret), EPOLLIN, take_finished, bus);
 }
 
+static void caller_left(void *userdata, const char *name) {
+        const Bus *bus = userdata;
+
+        call_sender_left(bus->calls, name);
+}
+
 static int start(Bus *bus) {
         int r;
 
+        r = callers_new(bus->connection, caller_left, bus, &bus->callers);
+        if (r < 0)
+                return r;
         r = start_worker(bus, &bus->writer, &bus->writer_source);
         if (r < 0)
                 return r;
@@ -122,6 +131,8 @@ int bus_new(sd_bus *connection, sd_event *event, const BusHost *host, Bus **ret)
 Bus *bus_free(Bus *bus) {
         for (size_t i = 0; i < ARRAY_LENGTH(bus->slots); i++)
                 sd_bus_slot_unref(bus->slots[i]);
+        if (bus->callers)
+                callers_free(bus->callers);
         sd_event_source_disable_unref(bus->progress_source);
         sd_event_source_disable_unref(bus->reader_source);
         sd_event_source_disable_unref(bus->writer_source);

@@ -32,7 +32,6 @@ struct Call {
         const char *action; /* polkit's; NULL: none is needed */
         sd_bus_message *message;
         sd_bus_slot *question; /* to polkit */
-        sd_bus_track *sender;
         uid_t uid;
         uint64_t id;
         bool queued; /* a worker has it */
@@ -59,7 +58,6 @@ void call_free(Call *call) {
         else if (bus->calls == call)
                 bus->calls = call->next;
         sd_bus_slot_unref(call->question);
-        sd_bus_track_unref(call->sender);
         sd_bus_message_unref(call->message);
         structure_free(call->operation->parameters, call->parameters);
         structure_free(call->operation->result, call->result);
@@ -240,12 +238,12 @@ static bool withdraw(Call *call) {
         return true;
 }
 
-static int sender_left(sd_bus_track *track, void *userdata) {
-        Call *call = userdata;
-
-        if (withdraw(call))
-                call_end(call);
-        return 0;
+void call_sender_left(Call *calls, const char *name) {
+        for (Call *call = calls, *next; call; call = next) {
+                next = call->next;
+                if (strcmp(sd_bus_message_get_sender(call->message), name) == 0 && withdraw(call))
+                        call_end(call);
+        }
 }
 
 static void end_canceled(Call *call) {
@@ -271,7 +269,7 @@ int call_cancel(Bus *bus, sd_bus_message *message, uint64_t id, sd_bus_error *er
         uid_t uid;
         int r;
 
-        r = call_check_access(message, &uid, &action, error);
+        r = call_check_access(bus, message, &uid, &action, error);
         if (r < 0)
                 return r;
         while (call && (call->id != id || id == 0))
@@ -356,17 +354,14 @@ static void take_answer(void *userdata, bool allowed, const sd_bus_error *why) {
         sd_bus_error_free(&error);
 }
 
-int call_check_access(sd_bus_message *message, uid_t *ret_uid, const char **ret_action, sd_bus_error *error) {
+int call_check_access(const Bus *bus, sd_bus_message *message, uid_t *ret_uid, const char **ret_action,
+                      sd_bus_error *error) {
         Access access = access_find(sd_bus_message_get_interface(message), sd_bus_message_get_member(message));
-        sd_bus_creds *creds = NULL;
         int r;
 
         if (access.kind == ACCESS_DENIED || (access.kind == ACCESS_ACTION && !access.action))
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Nobody may call this method");
-        r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
-        if (r >= 0)
-                r = sd_bus_creds_get_euid(creds, ret_uid);
-        sd_bus_creds_unref(creds);
+        r = callers_uid(bus->callers, message, ret_uid);
         if (r < 0)
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "The bus does not say who the caller is");
         *ret_action = access.action;
@@ -419,12 +414,6 @@ static int prepare(Call *call, sd_bus_error *error) {
         r = read_parameters(call, &call->parameters, error);
         if (r < 0)
                 return r;
-        r = sd_bus_track_new(call->bus->connection, &call->sender, sender_left, call);
-        if (r < 0)
-                return r;
-        r = sd_bus_track_add_sender(call->sender, call->message);
-        if (r < 0)
-                return r;
         if (call->uid != 0 && call->action)
                 return authority_ask(call->message, call->action, take_answer, call, &call->question);
         submit(call);
@@ -437,7 +426,7 @@ int call_start(Bus *bus, sd_bus_message *message, const CallKind *kind, sd_bus_e
         uid_t uid;
         int r;
 
-        r = call_check_access(message, &uid, &action, error);
+        r = call_check_access(bus, message, &uid, &action, error);
         if (r < 0)
                 return r;
         r = check_limits(bus, uid, error);

@@ -26,6 +26,9 @@ int call_start(Bus *bus, sd_bus_message *message, const CallKind *kind, sd_bus_e
 /* Takes the call with that id out of the queue, for the sender of MESSAGE. */
 int call_cancel(Bus *bus, sd_bus_message *message, uint64_t id, sd_bus_error *error);
 
+/* Ends those of the connection NAME, which has left, that do not run. */
+void call_sender_left(Call *calls, const char *name);
+
 /* Ends all that do not run; they answer Canceled. */
 void call_cancel_waiting(Call *calls);
 
@@ -42,4 +45,5 @@ const char *call_verb(const Call *calls, const Job *job);
 void call_free(Call *call);
 
 /* The access row of MESSAGE; AccessDenied for what is in no row, as a negative errno. *RET_UID is the sender's. */
-int call_check_access(sd_bus_message *message, uid_t *ret_uid, const char **ret_action, sd_bus_error *error);
+int call_check_access(const Bus *bus, sd_bus_message *message, uid_t *ret_uid, const char **ret_action,
+                      sd_bus_error *error);
