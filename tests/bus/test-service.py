@@ -385,9 +385,9 @@ def test_end():
         wire = bus.wire()
         with Lock(tree):
             running = wire.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
-            wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == "waiting")
+            first = wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == "waiting").values()[0]
             waiting = wire.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
-            wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == "queued")
+            wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == "queued" and m.values()[0] != first)
             bus.service.terminate()
             reply = wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == waiting)
             assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
