@@ -80,7 +80,7 @@ static int folder_open(Folder *folder) {
                 return failure_set_errno(folder->failure, fd, "Cannot open the profile folder %s", folder->path);
         if (fstat(fd, &st) < 0)
                 return failure_set_errno(folder->failure, -errno, "Cannot examine the profile folder %s", folder->path);
-        if ((st.st_uid != 0 && st.st_uid != geteuid()) || st.st_mode & (S_IWGRP | S_IWOTH)) {
+        if (!file_owner_trusted(&st) || st.st_mode & (S_IWGRP | S_IWOTH)) {
                 failure_set(
                         folder->failure, CONDITION_BAD_CONFIGURATION,
                         "The profile folder %s belongs to user %u and has mode %04o, so that others than root decide what is booted",
@@ -158,6 +158,11 @@ static int read_generation(const Folder *folder, const char *name, Generation *g
         if (!S_ISLNK(st.st_mode)) {
                 failure_set(&generation->problem, CONDITION_BAD_BOOTSPEC, "%s is not a symbolic link",
                             generation->link);
+                return 0;
+        }
+        if (!file_owner_trusted(&st)) {
+                failure_set(&generation->problem, CONDITION_BAD_BOOTSPEC, "%s belongs to user %u, not to root",
+                            generation->link, st.st_uid);
                 return 0;
         }
         r = toplevel_resolve(folder->root, generation->link, &generation->toplevel);

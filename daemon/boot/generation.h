@@ -50,17 +50,25 @@ typedef struct GenerationList {
 void generation_list_done(GenerationList *list);
 
 /* Reads all generations of the profile folder PROFILES (absolute, inside ROOT; see daemon/util/root.h), with their
- * boot.json. What is wrong with a single generation is its PROBLEM: a link that dangles, loops or leads anywhere but
- * directly into the store, or gets there by way of another link, a toplevel that is no folder, a bad or missing
- * boot.json. Names that only look like a generation's ("system-007-link", a number above 64 bits) are told in WARNINGS
- * (may be NULL). Fails, with a message, if PROFILES cannot be read, if it (or a folder in it that holds links) belongs
- * to neither root nor our own user or is writable by others, or if there are more than the limits above. PROFILES
- * without system-profiles is fine. */
+ * boot.json. What is wrong with a single generation is its PROBLEM: a link that belongs to neither root nor our own
+ * user, dangles, loops or leads anywhere but directly into the store, or gets there by way of another link, a toplevel
+ * that is no folder, a bad or missing boot.json. Names that only look like a generation's ("system-007-link", a number
+ * above 64 bits) are told in WARNINGS (may be NULL). Fails, with a message, if PROFILES cannot be read, if it (or a
+ * folder in it that holds links) belongs to neither root nor our own user or is writable by others, or if there are
+ * more than the limits above. PROFILES without system-profiles is fine. */
 int generation_list_read(int root, const char *profiles, StringList *warnings, GenerationList *ret, Failure *failure);
 
 /* Moves the generations of MORE, which is empty then, behind those of LIST. What pointed into either list is invalid
  * afterwards. -ENOMEM: both are still to be ended, and good for nothing else. */
 int generation_list_append(GenerationList *list, GenerationList *more);
+
+/* Adds TOPLEVEL as the generation of "system" that its profile would get
+ * next, for a caller who may have a system booted that is in no profile. Its LINK is TOPLEVEL.
+ *
+ * CONDITION_FOREIGN_TOPLEVEL unless it, and kernel and initrd of each variant, lie in the store, belong to root (or our
+ * own user) and nobody else can write them: a path that is still being built is not like that. CONDITION_BAD_BOOTSPEC
+ * as bootspec_load(). What pointed into LIST is invalid afterwards. */
+int generation_list_add_unlisted(int root, const char *toplevel, GenerationList *list, Failure *failure);
 
 /* The real path inside ROOT of the toplevel that LINK (such as GENERATION_BOOTED_SYSTEM) leads to. Returns -ENOENT if
  * LINK is missing or dangles, -ELOOP, -EXDEV if it leads anywhere but directly into the store, -ENOTDIR

@@ -30,6 +30,7 @@
 typedef struct SyncParameters {
         WriteParameters write;
         char *toplevel;
+        bool allow_unlisted;
         SealedMemory *configuration; /* for whoever runs the operation: daemon/execution.c */
         MemoryList secrets;          /* by the variant's toplevel; empty memory: it has none */
 } SyncParameters;
@@ -41,6 +42,11 @@ static const Field sync_fields[] = {
          .offset = offsetof(SyncParameters, toplevel),
          .help = "the system that is to be the default entry",
          .argument = "PATH"},
+        {.name = "allow-unlisted",
+         .type = FIELD_BOOLEAN,
+         .offset = offsetof(SyncParameters, allow_unlisted),
+         .help = "TOPLEVEL may be a system of the store that is in no profile",
+         .root_only = true},
         {.name = "configuration",
          .type = FIELD_MEMORY,
          .offset = offsetof(SyncParameters, configuration),
@@ -274,6 +280,7 @@ static int move_warnings(StringList *from, StringList *to) {
 static int synchronise(Context *context, const SyncParameters *asked, bool garbage_only, SyncResult *result,
                        Failure *failure) {
         _cleanup_(run_done) Run run = {.context = context, .cache_folder = -EBADF};
+        const ToplevelRequest request = {asked->toplevel, asked->allow_unlisted};
         int r;
 
         result->dry_run = asked->write.dry_run;
@@ -288,7 +295,7 @@ static int synchronise(Context *context, const SyncParameters *asked, bool garba
         r = open_cache(&run, asked->write.dry_run);
         if (r < 0)
                 return r;
-        r = system_choose(context, asked->toplevel, &result->warnings, &run.choice, failure);
+        r = system_choose(context, &request, &result->warnings, &run.choice, failure);
         if (r < 0)
                 return r;
         r = open_builder(&run, &result->warnings, failure);

@@ -53,7 +53,14 @@ static int resolve_toplevel(const Context *context, const char *path, char **ret
         return *ret ? 0 : -ENOMEM;
 }
 
-int system_choose(const Context *context, const char *toplevel, StringList *warnings, SystemChoice *ret,
+static int add_unlisted(const Context *context, const ToplevelRequest *request, const char *toplevel,
+                        GenerationList *list, Failure *failure) {
+        if (!request->allow_unlisted || !toplevel || generation_list_find(list, toplevel, /* ret_variant= */ NULL))
+                return 0;
+        return generation_list_add_unlisted(context->root_fd, toplevel, list, failure);
+}
+
+int system_choose(const Context *context, const ToplevelRequest *request, StringList *warnings, SystemChoice *ret,
                   Failure *failure) {
         _cleanup_(system_choice_done) SystemChoice chosen = {};
         _cleanup_(free_pointer) char *booted = NULL, *asked_for = NULL;
@@ -66,7 +73,10 @@ int system_choose(const Context *context, const char *toplevel, StringList *warn
         r = system_booted_toplevel(context, &booted);
         if (r < 0)
                 return r;
-        r = resolve_toplevel(context, toplevel, &asked_for, failure);
+        r = resolve_toplevel(context, request->path, &asked_for, failure);
+        if (r < 0)
+                return r;
+        r = add_unlisted(context, request, asked_for, &chosen.generations, failure);
         if (r < 0)
                 return r;
         choice.booted_toplevel = booted;

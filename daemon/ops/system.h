@@ -21,9 +21,13 @@ typedef struct SystemChoice {
 
 void system_choice_done(SystemChoice *choice);
 
-/* Reads the generations and chooses: as generations_choose(), where TOPLEVEL (NULL: nobody named one) may also be a
- * link to a toplevel. */
-int system_choose(const Context *context, const char *toplevel, StringList *warnings, SystemChoice *ret,
+typedef struct ToplevelRequest {
+        const char *path;    /* of the default, or a link to it; NULL: nobody named one */
+        bool allow_unlisted; /* it need be in no profile: generation_list_add_unlisted() */
+} ToplevelRequest;
+
+/* Reads the generations and chooses as generations_choose(). */
+int system_choose(const Context *context, const ToplevelRequest *request, StringList *warnings, SystemChoice *ret,
                   Failure *failure);
 
 /* The ESP: the configured mount point, else the first of the usual ones that is one. In a tree any folder will do,

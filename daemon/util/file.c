@@ -122,6 +122,10 @@ int file_read_at(int fd, uint64_t offset, void *data, size_t size) {
         return 0;
 }
 
+bool file_owner_trusted(const struct stat *st) {
+        return st->st_uid == 0 || st->st_uid == geteuid();
+}
+
 int file_write_fd(int fd, Span bytes) {
         while (bytes.size > 0) {
                 ssize_t n = write(fd, bytes.data, bytes.size);

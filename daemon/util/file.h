@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "daemon/util/buffer.h"
@@ -35,6 +36,9 @@ int file_size_fd(int fd, uint64_t *ret);
 
 /* Reads exactly SIZE bytes at OFFSET into DATA. Returns -EBADMSG if the file ends before. */
 int file_read_at(int fd, uint64_t offset, void *data, size_t size);
+
+/* Whether a file belongs to root or to our own user: what others own they can change. */
+bool file_owner_trusted(const struct stat *st);
 
 /* Writes all BYTES, at the descriptor's position. */
 int file_write_fd(int fd, Span bytes);

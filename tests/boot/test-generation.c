@@ -347,6 +347,93 @@ static void test_resolve(Fixture *fixture, gconstpointer data) {
         g_assert_cmpstr(toplevel, ==, "/nix/store/one");
 }
 
+static void test_link_owner(Fixture *fixture, gconstpointer data) {
+        add_generation(fixture, "system-1-link", "one");
+        add_generation(fixture, "system-2-link", "two");
+        g_assert_cmpint(
+                fchownat(fixture->root, "nix/var/nix/profiles/system-2-link", 65534, 65534, AT_SYMLINK_NOFOLLOW), ==,
+                0);
+        read_list(fixture);
+        g_assert_cmpstr(fixture->list.items[0].problem.message, ==,
+                        PROFILES "/system-2-link belongs to user 65534, not to root");
+        g_assert_null(fixture->list.items[0].toplevel);
+        g_assert_null(fixture->list.items[1].problem.message);
+        g_assert_null(generation_list_find(&fixture->list, "/nix/store/two", NULL));
+}
+
+/* The kernel that add_toplevel() names. */
+static void add_kernel(Fixture *fixture) {
+        test_write(fixture->folder, "nix/store/k-linux-6.1/bzImage", "kernel", -1, 0444);
+}
+
+static void test_unlisted(Fixture *fixture, gconstpointer data) {
+        const BootVariant *variant = NULL;
+        const Generation *found;
+
+        add_kernel(fixture);
+        add_generation(fixture, "system-7-link", "seven");
+        add_toplevel(fixture, "other");
+        read_list(fixture);
+        g_assert_cmpint(
+                generation_list_add_unlisted(fixture->root, "/nix/store/other", &fixture->list, &fixture->failure), ==,
+                0);
+        g_assert_cmpuint(fixture->list.count, ==, 2);
+        found = generation_list_find(&fixture->list, "/nix/store/other", &variant);
+        g_assert_true(found == fixture->list.items); /* the newest one comes first */
+        g_assert_cmpuint(found->number, ==, 8);
+        g_assert_null(found->profile);
+        g_assert_true(variant == found->variants.items);
+        g_assert_cmpuint(found->variants.count, ==, 2);
+        g_assert_nonnull(generation_list_find(&fixture->list, "/nix/store/seven-gaming", &variant));
+        g_assert_cmpstr(variant->specialisation, ==, "gaming");
+}
+
+static void refuse_unlisted(Fixture *fixture, const char *toplevel, const char *message) {
+        _cleanup_(failure_done) Failure failure = {};
+
+        g_assert_cmpint(generation_list_add_unlisted(fixture->root, toplevel, &fixture->list, &failure), <, 0);
+        g_assert_cmpstr(condition_name(failure.condition), ==, "ForeignToplevel");
+        g_assert_cmpstr(failure.message, ==, message);
+        g_assert_cmpuint(fixture->list.count, ==, 0);
+}
+
+static void test_unlisted_bounds(Fixture *fixture, gconstpointer data) {
+        g_autofree char *top = test_path(fixture->folder, "nix/store/one");
+        g_autofree char *kernel = test_path(fixture->folder, "nix/store/k-linux-6.1/bzImage");
+
+        add_toplevel(fixture, "one");
+        add_toplevel(fixture, "one/sub");
+        test_write(fixture->folder, "home/me/boot.json", "{}", -1, 0644);
+        refuse_unlisted(fixture, "/nix/store/gone", "/nix/store/gone is not signed: /nix/store/gone cannot be opened");
+        refuse_unlisted(fixture, "/home/me", "/home/me is not signed: /home/me is not in /nix/store");
+        refuse_unlisted(fixture, "/nix/store/../../home/me",
+                        "/nix/store/../../home/me is not signed: /nix/store/../../home/me is not in /nix/store");
+        refuse_unlisted(fixture, "/nix/store/one/sub",
+                        "/nix/store/one/sub is not signed: it is no folder directly in /nix/store");
+        refuse_unlisted(fixture, "/nix/store/one",
+                        "/nix/store/one is not signed: /nix/store/k-linux-6.1/bzImage cannot be opened");
+        add_kernel(fixture);
+        g_assert_cmpint(chmod(kernel, 0664), ==, 0);
+        refuse_unlisted(fixture, "/nix/store/one",
+                        "/nix/store/one is not signed: /nix/store/k-linux-6.1/bzImage can be written by others than "
+                        "root");
+        g_assert_cmpint(chmod(kernel, 0444), ==, 0);
+        g_assert_cmpint(chown(kernel, 65534, 65534), ==, 0);
+        refuse_unlisted(fixture, "/nix/store/one",
+                        "/nix/store/one is not signed: /nix/store/k-linux-6.1/bzImage does not belong to root");
+        g_assert_cmpint(unlink(kernel), ==, 0);
+        g_assert_cmpint(symlink("/home/me/boot.json", kernel), ==, 0);
+        refuse_unlisted(fixture, "/nix/store/one",
+                        "/nix/store/one is not signed: /nix/store/k-linux-6.1/bzImage is not in /nix/store");
+        g_assert_cmpint(chown(top, 65534, 65534), ==, 0); /* a builder still works on it */
+        refuse_unlisted(fixture, "/nix/store/one",
+                        "/nix/store/one is not signed: /nix/store/one does not belong to root");
+        g_assert_cmpint(chown(top, 0, 0), ==, 0);
+        g_assert_cmpint(chmod(top, 0757), ==, 0);
+        refuse_unlisted(fixture, "/nix/store/one",
+                        "/nix/store/one is not signed: /nix/store/one can be written by others than root");
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 #define TEST(name, function) g_test_add("/boot/generation/" name, Fixture, NULL, set_up, function, tear_down)
@@ -362,6 +449,9 @@ int main(int argc, char **argv) {
         TEST("a-missing-profile-folder-is-an-error", test_folders);
         TEST("refuses-a-profile-folder-that-others-write-to", test_writable_folder);
         TEST("refuses-a-profile-folder-of-another-user", test_foreign_folder);
+        TEST("of-a-link-that-another-user-owns-is-not-followed", test_link_owner);
+        TEST("of-no-profile-is-the-next-of-system-if-root-wants-it", test_unlisted);
+        TEST("of-no-profile-must-be-finished-and-in-the-store", test_unlisted_bounds);
         TEST("bounds-the-number-of-profiles", test_too_many);
         TEST("hundreds-are-no-problem", test_many);
         TEST("booted-system-is-resolved-inside-the-root", test_resolve);

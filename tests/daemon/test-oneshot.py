@@ -17,13 +17,15 @@ from program_tests import LANZAD, Tree, run_tests
 
 PARAMETERS = {
     "create-keys": ["dry-run", "timeout=", "bits="],
-    "sync": ["dry-run", "timeout="],
+    "sync": ["dry-run", "timeout=", "allow-unlisted"],
+    "initrd-secrets": ["allow-unlisted", "socket="],
     "gc": ["dry-run", "timeout="],
     "enroll-keys": [
         "dry-run", "timeout=", "microsoft[=", "yes-this-might-brick-my-machine", "export=", "output=", "timestamp=",
     ],  # fmt: skip
     "list-enrolled-keys": ["variable="],
     "status": ["check"],
+    "list": [],
 }
 COMMON = ["root=", "config=", "keys=", "variables=", "help"]
 
@@ -116,7 +118,7 @@ def test_whole_way():
         assert set(result) == {"dry-run", "partitions", "warnings"}
         partition = result["partitions"][0]
         assert set(partition) == {
-            "path", "images-written", "images-kept", "images-removed", "contents-written", "contents-kept",
+            "path", "default-entry", "images-written", "images-kept", "images-removed", "contents-written", "contents-kept",
             "contents-removed", "loaders-written", "left-alone", "bytes-written", "bytes-removed",
         }  # fmt: skip
         assert len(partition["images-written"]) == 2 and partition["images-kept"] == 0
