@@ -116,9 +116,8 @@ static int append_option(sd_bus_message *message, const char *name, json_t *valu
 int bus_append_options(sd_bus_message *message, json_t *options) {
         const char *name;
         json_t *value;
-        int r;
+        int r = 0;
 
-        r = sd_bus_message_open_container(message, 'a', "{sv}");
         json_object_foreach(options, name, value) if (r >= 0) r = append_option(message, name, value);
-        return r < 0 ? r : sd_bus_message_close_container(message);
+        return r < 0 ? r : 0;
 }

@@ -9,5 +9,5 @@
 /* The next value of MESSAGE, a whole container; NULL if it has a form that no result has. A new reference. */
 json_t *bus_read_json(sd_bus_message *message);
 
-/* OPTIONS, an object of booleans, numbers and strings, as a{sv} of b, t and s. */
+/* OPTIONS, an object of booleans, numbers and strings, as entries b, t and s of the a{sv} that is open in MESSAGE. */
 int bus_append_options(sd_bus_message *message, json_t *options);

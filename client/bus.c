@@ -16,6 +16,8 @@
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
+enum { RELOAD_MICROSECONDS = 5000000 };
+
 /* Verbs and what serves them. */
 static const struct {
         const char *verb, *interface, *method;
@@ -33,14 +35,14 @@ static bool lists_signatures(const char *verb) {
         return strcmp(verb, "list-enrolled-keys") == 0;
 }
 
-/* What everybody may ask needs no password. */
-static bool writes(const char *verb) {
+bool bus_verb_writes(const char *verb) {
         return strcmp(verb, "status") != 0 && !lists_signatures(verb);
 }
 
 typedef struct Call {
         const Session *session;
         const char *verb;
+        const Handover *handover;
         bool over;
         int status;
         json_t *result;
@@ -99,6 +101,17 @@ static int on_progress(sd_bus_message *message, void *userdata, sd_bus_error *un
         return 0;
 }
 
+static int append_options(sd_bus_message *message, const Call *call, json_t *options) {
+        int r;
+
+        r = sd_bus_message_open_container(message, 'a', "{sv}");
+        if (r >= 0)
+                r = bus_append_options(message, options);
+        if (r >= 0)
+                r = handover_append(call->handover, message);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
 static int make_message(sd_bus *bus, const Call *call, json_t *options, sd_bus_message **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
         size_t i = 0;
@@ -114,7 +127,7 @@ static int make_message(sd_bus *bus, const Call *call, json_t *options, sd_bus_m
         if (r < 0)
                 return r;
         r = lists_signatures(call->verb) ? sd_bus_message_append(message, "s", text_of(options, "variable"))
-                                         : bus_append_options(message, options);
+                                         : append_options(message, call, options);
         if (r < 0)
                 return r;
         *ret = sd_bus_message_ref(message);
@@ -133,7 +146,8 @@ static int send_and_wait(sd_bus *bus, Call *call, json_t *options) {
         r = make_message(bus, call, options, &message);
         if (r < 0)
                 return r;
-        agent = writes(call->verb) ? agent_start(call->session) : 0;
+        /* What everybody may ask needs no password. */
+        agent = bus_verb_writes(call->verb) ? agent_start(call->session) : 0;
         r = sd_bus_call_async(bus, /* slot= */ NULL, message, on_reply, call, UINT64_MAX);
         while (r >= 0 && !call->over) {
                 r = sd_bus_process(bus, /* ret= */ NULL);
@@ -167,18 +181,21 @@ static bool service_is_ours(sd_bus *bus, char **ret_reason) {
         return ours;
 }
 
-int bus_call(const Session *session, const char *verb, json_t *options, json_t **ret_result, char **ret_reason) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        Call call = {.session = session, .verb = verb, .progress = progress_new(session)};
+sd_bus *bus_open(char **ret_reason) {
+        sd_bus *bus = NULL;
         int r;
 
         r = sd_bus_open_system(&bus);
-        if (r < 0) {
+        if (r < 0)
                 *ret_reason = reason_text("The system bus cannot be reached", strerror(-r));
-                return BUS_ABSENT;
-        }
-        if (!service_is_ours(bus, ret_reason))
-                return BUS_ABSENT;
+        return r >= 0 && service_is_ours(bus, ret_reason) ? bus : sd_bus_flush_close_unref(bus);
+}
+
+int bus_call(sd_bus *bus, const Session *session, const char *verb, json_t *options, const Handover *handover,
+             json_t **ret_result) {
+        Call call = {.session = session, .verb = verb, .handover = handover, .progress = progress_new(session)};
+        int r;
+
         r = send_and_wait(bus, &call, options);
         if (r < 0 && !call.over)
                 take_failure(&call, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_DISCONNECTED,
@@ -187,4 +204,17 @@ int bus_call(const Session *session, const char *verb, json_t *options, json_t *
                                                              "See 'lanzactl status' and 'journalctl -u lanzad'."));
         *ret_result = call.result;
         return call.status;
+}
+
+void bus_tell_reload(void) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+
+        if (sd_bus_open_system(&bus) < 0 ||
+            sd_bus_message_new_method_call(bus, &message, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, LANZA1_MANAGER,
+                                           "Reload") < 0 ||
+            sd_bus_message_set_auto_start(message, false) < 0)
+                return;
+        /* An older one may not know the method: it is none of our business, nor of who called us. */
+        (void)sd_bus_call(bus, message, RELOAD_MICROSECONDS, /* ret_error= */ NULL, /* ret_reply= */ NULL);
 }

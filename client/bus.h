@@ -3,13 +3,20 @@
 
 /* Work that the service does, over the system bus. */
 
+#include "client/handover.h"
 #include "client/verb.h"
 
-/* What bus_call() says where nothing was asked of the service: there is no bus, no service, or one of another version.
- * No exit status. */
-enum { BUS_ABSENT = -1 };
+/* Reaches the service, and starts it if need be. Returns the connection, owned by the caller. NULL if there is no bus,
+ * no service, or one of another version: *RET_REASON says which, owned by the caller. */
+sd_bus *bus_open(char **ret_reason);
 
-/* Calls the method for VERB with OPTIONS and waits as long as it takes. Returns the exit status, and the result or the
- * error as a JSON object, owned by the caller; nothing is printed but progress. BUS_ABSENT: *RET_REASON says why,
- * owned by the caller. */
-int bus_call(const Session *session, const char *verb, json_t *options, json_t **ret_result, char **ret_reason);
+/* Calls the method for VERB with OPTIONS and HANDOVER and waits as long as it takes. Returns the exit status, and the
+ * result or the error as a JSON object, owned by the caller; nothing is printed but progress. */
+int bus_call(sd_bus *bus, const Session *session, const char *verb, json_t *options, const Handover *handover,
+             json_t **ret_result);
+
+/* Whether VERB changes anything. */
+bool bus_verb_writes(const char *verb);
+
+/* Tells a service that runs, of whatever version, to look at everything anew: somebody else changed it. */
+void bus_tell_reload(void);

@@ -7,12 +7,21 @@
 
 #include "client/bus.h"
 #include "client/errors.h"
+#include "client/handover.h"
 #include "client/print.h"
 #include "client/program.h"
+#include "dbus/lanza1-names.h"
 
-/* The service writes no files for its callers. */
-static bool needs_program(const Session *session, json_t *options) {
-        return json_object_size(session->own) > 0 || json_object_get(options, "export");
+/* What the service serves: one system, with its own configuration or one that is handed over. It writes no files for
+ * its callers. */
+static bool needs_program(const Session *session, const char *verb, json_t *options) {
+        size_t handed_over = handover_is_due(verb) && json_object_get(session->own, "config") ? 1 : 0;
+
+        return json_object_size(session->own) > handed_over || json_object_get(options, "export");
+}
+
+static bool is_tree(const Session *session) {
+        return json_object_get(session->own, "root");
 }
 
 static int say_no_service(const char *reason, json_t **ret_result) {
@@ -25,28 +34,90 @@ static int say_no_service(const char *reason, json_t **ret_result) {
         return STATUS_NO_SERVICE;
 }
 
-/* *RET_SAID: a program of ours speaks for itself. */
-static int call_anyone(const Session *session, const char *verb, json_t *options, json_t **ret_result, bool *ret_said) {
-        char *reason = NULL;
+/* A service that runs nevertheless, of another version perhaps, learns of it. */
+static int run_program(const Session *session, const char *verb, json_t *options, json_t **ret_result) {
         int r;
 
+        r = program_call(session, verb, options, ret_result);
+        if (geteuid() == 0 && bus_verb_writes(verb) && !is_tree(session) && !json_object_get(options, "export") &&
+            !truth_of(options, "dry-run"))
+                bus_tell_reload();
+        return r;
+}
+
+enum { NOBODY = -1 }; /* no exit status: it is left to a program of ours */
+
+/* The service was taken away in the middle. Activation has to be over when it ends, and can finish what was begun. */
+static bool is_left_undone(const Session *session, json_t *result) {
+        static const char *const names[] = {
+                "org.freedesktop.DBus.Error.NoReply",
+                "org.freedesktop.DBus.Error.Disconnected",
+                LANZA1_ERROR_PREFIX "Canceled",
+        };
+        const char *name = text_of(json_object_get(result, "error"), "name");
+
+        for (size_t i = 0; session->hook && i < sizeof(names) / sizeof(*names); i++)
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        return false;
+}
+
+static int ask(sd_bus *bus, const Session *session, const char *verb, json_t *options, Handover *handover,
+               json_t **ret_result, bool *ret_said) {
+        int r;
+
+        r = handover_is_due(verb) ? handover_take_secrets(handover, session, options, ret_result) : 0;
+        *ret_said = r != 0;
+        if (r != 0 || handover->too_much)
+                return r != 0 ? r : NOBODY;
+        r = bus_call(bus, session, verb, options, handover, ret_result);
+        if (!is_left_undone(session, *ret_result))
+                return r;
+        complain("Warning: the service lanzad left before all was done; it is done without it");
+        json_decref(*ret_result);
+        *ret_result = NULL;
+        return NOBODY;
+}
+
+static int ask_service(const Session *session, const char *verb, json_t *options, Handover *handover,
+                       json_t **ret_result, bool *ret_said) {
+        char *reason = NULL;
+        sd_bus *bus = bus_open(&reason);
+        int r = NOBODY;
+
+        if (bus)
+                r = ask(bus, session, verb, options, handover, ret_result, ret_said);
+        else if (geteuid() != 0)
+                r = say_no_service(reason, ret_result);
+        sd_bus_flush_close_unref(bus);
+        free(reason);
+        return r;
+}
+
+/* *RET_SAID: a program of ours speaks for itself. */
+static int call_anyone(const Session *session, const char *verb, json_t *options, json_t **ret_result, bool *ret_said) {
+        Handover handover = HANDOVER_NONE;
+        int r = 0;
+
         *ret_said = false;
-        if (!needs_program(session, options)) {
-                r = bus_call(session, verb, options, ret_result, &reason);
-                if (r == BUS_ABSENT && geteuid() != 0)
-                        r = say_no_service(reason, ret_result);
-                free(reason);
-                if (r != BUS_ABSENT)
-                        return r;
-        }
+        if (handover_is_due(verb) && !is_tree(session))
+                r = handover_take_configuration(&handover, session, ret_result);
+        if (r == 0)
+                r = needs_program(session, verb, options)
+                            ? NOBODY
+                            : ask_service(session, verb, options, &handover, ret_result, ret_said);
+        handover_done(&handover);
+        if (r != NOBODY)
+                return r;
         *ret_said = true;
-        return program_call(session, verb, options, ret_result);
+        return run_program(session, verb, options, ret_result);
 }
 
 int operation_call(const Session *session, const char *verb, json_t *options, json_t **ret_result) {
         bool said;
         int r;
 
+        *ret_result = NULL;
         r = call_anyone(session, verb, options, ret_result, &said);
         if (*ret_result && json_object_get(*ret_result, "error")) {
                 print_error(session, *ret_result, !said);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,7 +17,10 @@
 
 extern char **environ;
 
-enum { WORDS_MAX = 64 };
+enum {
+        WORDS_MAX = 64,
+        SOCKET_FD = 3, /* what the program finds its socket under */
+};
 
 typedef struct Words {
         char *items[WORDS_MAX + 1]; /* owned */
@@ -69,17 +74,14 @@ static bool make_words(Words *words, const char *path, const Session *session, c
                (!toplevel || (add_word(words, strdup("--")) && add_word(words, strdup(toplevel))));
 }
 
+/* From its beginning. */
 static json_t *read_result(int fd) {
-        FILE *stream = fdopen(fd, "r");
         json_error_t error;
         json_t *result;
 
-        if (!stream) {
-                close(fd);
+        if (lseek(fd, 0, SEEK_SET) < 0)
                 return NULL;
-        }
-        result = json_loadf(stream, 0, &error);
-        fclose(stream);
+        result = json_loadfd(fd, 0, &error);
         if (result && !json_is_object(result)) {
                 json_decref(result);
                 result = NULL;
@@ -87,7 +89,8 @@ static json_t *read_result(int fd) {
         return result;
 }
 
-static int start(char *const words[], int output, pid_t *ret_child) {
+/* SOCKET is -1 where none is needed. */
+static int start(char *const words[], int output, int socket, pid_t *ret_child) {
         posix_spawn_file_actions_t actions;
         int r;
 
@@ -97,6 +100,8 @@ static int start(char *const words[], int output, pid_t *ret_child) {
         r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
         if (r == 0)
                 r = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+        if (r == 0 && socket >= 0)
+                r = posix_spawn_file_actions_adddup2(&actions, socket, SOCKET_FD);
         if (r == 0)
                 r = posix_spawn(ret_child, words[0], &actions, /* attrp= */ NULL, words, environ);
         posix_spawn_file_actions_destroy(&actions);
@@ -115,24 +120,52 @@ static int wait_for(pid_t child, const char *path) {
         return STATUS_FAILED;
 }
 
-static int run_words(char *const words[], json_t **ret_result) {
-        int pipe_fds[2], r;
-        pid_t child;
+/* Who reads what the program sends while it runs; the descriptors are -1 where nobody does. */
+typedef struct Channel {
+        int ours, theirs;
+        ProgramReader *read;
+        void *userdata;
+} Channel;
 
-        if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
-                complain("Cannot make a pipe: %s", strerror(errno));
-                return STATUS_FAILED;
-        }
-        r = start(words, pipe_fds[1], &child);
-        close(pipe_fds[1]);
+static void close_end(int *fd) {
+        if (*fd >= 0)
+                close(*fd);
+        *fd = -1;
+}
+
+static int cannot(const char *what, int error) {
+        complain("Cannot %s: %s", what, strerror(-error));
+        return STATUS_FAILED;
+}
+
+static int run_and_wait(char *const words[], Channel *channel, int output) {
+        pid_t child;
+        int r, heard = 0;
+
+        r = start(words, output, channel->theirs, &child);
+        close_end(&channel->theirs);
         if (r < 0) {
-                close(pipe_fds[0]);
                 complain("Cannot run %s: %s", words[0], strerror(-r));
                 fputs("Install lanzad again: lanzactl and lanzad belong together.\n", stderr);
                 return STATUS_FAILED;
         }
-        *ret_result = read_result(pipe_fds[0]);
+        if (channel->read)
+                heard = channel->read(channel->userdata, channel->ours);
+        close_end(&channel->ours);
         r = wait_for(child, words[0]);
+        return heard < 0 && r == STATUS_DONE ? cannot("read what lanzad sends", heard) : r;
+}
+
+/* The result goes to a file in memory: however long it is, and whatever else is read meanwhile, nobody waits for the
+ * other. */
+static int run_words(char *const words[], Channel *channel, json_t **ret_result) {
+        int output = memfd_create("result", MFD_CLOEXEC), r;
+
+        if (output < 0)
+                return cannot("make a file in memory", -errno);
+        r = run_and_wait(words, channel, output);
+        *ret_result = read_result(output);
+        close(output);
         if (!*ret_result && r == STATUS_DONE) {
                 complain("%s gave no result", words[0]);
                 r = STATUS_FAILED;
@@ -140,7 +173,7 @@ static int run_words(char *const words[], json_t **ret_result) {
         return r;
 }
 
-int program_call(const Session *session, const char *verb, json_t *options, json_t **ret_result) {
+static int call(const Session *session, const char *verb, json_t *options, Channel *channel, json_t **ret_result) {
         /* Tests name another program; secure_getenv() ignores that in a program with somebody else's rights. */
         const char *path = secure_getenv("LANZACTL_LANZAD");
         Words words = {};
@@ -152,8 +185,29 @@ int program_call(const Session *session, const char *verb, json_t *options, json
                 complain("out of memory");
                 r = STATUS_FAILED;
         } else {
-                r = run_words(words.items, ret_result);
+                r = run_words(words.items, channel, ret_result);
         }
         words_done(&words);
+        return r;
+}
+
+int program_call(const Session *session, const char *verb, json_t *options, json_t **ret_result) {
+        Channel channel = {.ours = -1, .theirs = -1};
+
+        return call(session, verb, options, &channel, ret_result);
+}
+
+int program_call_reading(const Session *session, const char *verb, json_t *options, ProgramReader *reader,
+                         void *userdata, json_t **ret_result) {
+        json_auto_t *all = json_copy(options);
+        int sockets[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+                return cannot("make a socket", -errno);
+        Channel channel = {.ours = sockets[0], .theirs = sockets[1], .read = reader, .userdata = userdata};
+        json_object_set_new(all, "socket", json_integer(SOCKET_FD));
+        r = call(session, verb, all, &channel, ret_result);
+        close_end(&channel.ours);
+        close_end(&channel.theirs);
         return r;
 }

@@ -13,6 +13,10 @@ int run_and_print(const Session *session, const char *verb, json_t *options, Res
 /* The same for what is there to be read: text that is longer than the screen goes through a pager. */
 int run_and_page(const Session *session, const char *verb, json_t *options, ResultPrinter *printer);
 
+/* The same, and *RET_RESULT is the result, owned by the caller; NULL where it failed. */
+int run_and_keep(const Session *session, const char *verb, json_t *options, ResultPrinter *printer,
+                 json_t **ret_result);
+
 void print_created_keys(const Session *session, json_t *result);
 void print_enrolled_keys(const Session *session, json_t *result);
 void print_synced(const Session *session, json_t *result);

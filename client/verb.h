@@ -39,8 +39,9 @@ typedef struct Session {
         bool color;  /* on standard output */
         bool pages;  /* what is longer than the screen goes through a pager */
         bool ask;    /* a polkit agent may ask for a password */
+        bool hook;   /* activation has called: a service that is taken away is no reason to leave it undone */
         json_t *own; /* options that only a program of its own can take: root, config, keys, variables; they keep away
-                        the bus */
+                        the bus, but for the configuration of a sync by root, which is handed over */
 } Session;
 
 typedef struct Verb {

@@ -81,8 +81,45 @@ void print_generations(const Session *session, json_t *generations) {
         print_table(session, headings, 6, rows);
 }
 
+static bool stands_somewhere(json_t *result) {
+        json_t *partition;
+        size_t i;
+
+        json_array_foreach(json_object_get(result, "partitions"), i, partition) {
+                if (*text_of(partition, "default-entry"))
+                        return true;
+        }
+        return false;
+}
+
+/* A status other than 0 aborts the whole switch: it is for a system that could not be booted, and for nothing else. */
+static int sync_as_hook(Session *session, json_t *options) {
+        json_auto_t *result = NULL;
+        int r;
+
+        if (!*text_of(options, "toplevel")) {
+                complain("The toplevel is missing, which is to be the default entry\nTry 'lanzactl sync --help'.");
+                return STATUS_USAGE;
+        }
+        session->hook = true;
+        r = run_and_keep(session, "sync", options, print_synced, &result);
+        if (!result || (r != STATUS_DONE && r != STATUS_IN_PART))
+                return r;
+        if (!stands_somewhere(result)) {
+                complain("%s can be booted from no EFI system partition", text_of(options, "toplevel"));
+                return STATUS_FAILED;
+        }
+        if (r == STATUS_IN_PART)
+                complain("Warning: not everything could be done, but the new system can be booted");
+        return STATUS_DONE;
+}
+
 static int sync_esp(Session *session, json_t *options) {
-        return run_and_print(session, "sync", options, print_synced);
+        const bool hook = truth_of(options, "hook");
+
+        /* Nobody else needs to know. */
+        json_object_del(options, "hook");
+        return hook ? sync_as_hook(session, options) : run_and_print(session, "sync", options, print_synced);
 }
 
 static int collect_garbage(Session *session, json_t *options) {
@@ -109,6 +146,8 @@ static const Option write_options[] = {WRITE_OPTIONS, {}};
 static const Option sync_options[] = {
         WRITE_OPTIONS,
         {.name = "toplevel", .type = OPTION_STRING},
+        {.name = "allow-unlisted", .help = "TOPLEVEL may be a system of the store that is in no profile"},
+        {.name = "hook", .help = "for activation: fail only if TOPLEVEL could not be booted"},
         {},
 };
 

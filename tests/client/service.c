@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* service VERSION [ERROR MESSAGE]: a made-up lanzad on the bus of DBUS_SYSTEM_BUS_ADDRESS, for tests of the client. It
  * has that version, prints each call it gets, tells of progress, and answers with the error or with a result in which
- * every type occurs that results have. */
+ * every type occurs that results have. With the error "leave" it goes away instead of an answer. */
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
+#include <unistd.h>
 
 #include "dbus/lanza1-names.h"
 
@@ -54,16 +56,77 @@ static int answer_signatures(sd_bus_message *call) {
 
 static int answer_result(sd_bus_message *call) {
         return sd_bus_reply_method_return(call, "a{sv}", 6, "dry-run", "b", 1, "created", "as", 2, "KEK", "db",
-                                          "number", "t", (uint64_t)1 << 40, "partitions", "aa{sv}", 1, 2, "path", "s",
-                                          "/boot", "images-kept", "t", (uint64_t)2, "warnings", "as", 0,
-                                          LANZA1_EXIT_STATUS, "t", (uint64_t)5);
+                                          "number", "t", (uint64_t)1 << 40, "partitions", "aa{sv}", 1, 3, "path", "s",
+                                          "/boot", "default-entry", "s", "a.efi", "images-kept", "t", (uint64_t)2,
+                                          "warnings", "as", 0, LANZA1_EXIT_STATUS, "t", (uint64_t)5);
+}
+
+/* A line "memory NAME sealed CONTENT" for each descriptor among the options. */
+static void show_memory(const char *name, int fd) {
+        static const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+        char content[4096] = "";
+
+        if (pread(fd, content, sizeof(content) - 1, 0) < 0)
+                abort();
+        printf("memory %s %s %s\n", name, fcntl(fd, F_GET_SEALS) == seals ? "sealed" : "open", content);
+}
+
+static int show_list(sd_bus_message *call) {
+        const char *name;
+        int fd, r;
+
+        r = sd_bus_message_enter_container(call, 'v', "a(sh)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(call, 'a', "(sh)");
+        while (r >= 0 && (r = sd_bus_message_read(call, "(sh)", &name, &fd)) > 0)
+                show_memory(name, fd);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(call);
+        return r < 0 ? r : sd_bus_message_exit_container(call);
+}
+
+static int show_option(sd_bus_message *call) {
+        const char *name, *contents;
+        int fd, r;
+
+        r = sd_bus_message_read(call, "s", &name);
+        if (r >= 0)
+                r = sd_bus_message_peek_type(call, /* type= */ NULL, &contents);
+        if (r < 0)
+                return r;
+        if (strcmp(contents, "a(sh)") == 0)
+                return show_list(call);
+        if (strcmp(contents, "h") != 0)
+                return sd_bus_message_skip(call, "v");
+        r = sd_bus_message_read(call, "v", "h", &fd);
+        if (r >= 0)
+                show_memory(name, fd);
+        return r;
+}
+
+static int show_handed_over(sd_bus_message *call) {
+        int r;
+
+        r = sd_bus_message_rewind(call, /* complete= */ 1);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(call, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+                r = show_option(call);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(call);
+        }
+        return r;
 }
 
 static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
                 return answer_version(call);
         sd_bus_message_dump(call, stdout, SD_BUS_MESSAGE_DUMP_WITH_HEADER);
+        if (sd_bus_message_is_method_call(call, LANZA1_ESP, "Sync") && show_handed_over(call) < 0)
+                abort();
         fflush(stdout);
+        if (arguments[2] && strcmp(arguments[2], "leave") == 0)
+                exit(EXIT_SUCCESS);
         if (tell_progress(call) < 0 || tell_everybody(sd_bus_message_get_bus(call)) < 0)
                 abort();
         if (arguments[2])
