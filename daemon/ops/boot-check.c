@@ -202,7 +202,49 @@ static int judge_file(const EspVolume *volume, const char *path, const TrustList
         return judge(buffer_span(&content), lists, shown, failure);
 }
 
-static int judge_images(const Context *context, const EspVolume *volume, const TrustLists *lists, Failure *failure) {
+/* Another image of the same generation and specialisation as NAMES[INDEX] that would run: 1, 0, or a negative errno. */
+static int find_stand_in(const EspVolume *volume, const StringList *names, size_t index, const char *token,
+                         const TrustLists *lists) {
+        ImageName refused, other;
+
+        if (image_name_parse(names->items[index], token, &refused) < 0)
+                return 0;
+        for (size_t i = 0; i < names->count; i++) {
+                _cleanup_(free_pointer) char *path = path_join(ESP_IMAGE_FOLDER, names->items[i]);
+                _cleanup_(failure_done) Failure problem = {};
+
+                if (!path)
+                        return -ENOMEM;
+                if (i == index || image_name_parse(names->items[i], token, &other) < 0 ||
+                    !span_equal(refused.identity, other.identity))
+                        continue;
+                if (judge_file(volume, path, lists, &problem) >= 0)
+                        return 1;
+        }
+        return 0;
+}
+
+/* What was booted stays on the ESP until another start was good: then it may be of a time before the keys, and the
+ * image that has taken its place stands beside it. */
+static int judge_image_file(const Context *context, const EspVolume *volume, const StringList *names, size_t index,
+                            const TrustLists *lists, StringList *warnings, Failure *failure) {
+        _cleanup_(free_pointer) char *path = path_join(ESP_IMAGE_FOLDER, names->items[index]);
+        _cleanup_(failure_done) Failure problem = {};
+        int r, stand_in;
+
+        if (!path)
+                return -ENOMEM;
+        r = judge_file(volume, path, lists, &problem);
+        if (r != condition_errno(CONDITION_WOULD_NOT_BOOT))
+                return failure_pass(failure, &problem, r);
+        stand_in = find_stand_in(volume, names, index, context->settings->entry_token, lists);
+        if (stand_in <= 0)
+                return failure_pass(failure, &problem, stand_in < 0 ? stand_in : r);
+        return string_list_add_format(warnings, "%s; a newer image of this generation would run", problem.message);
+}
+
+static int judge_images(const Context *context, const EspVolume *volume, const TrustLists *lists, StringList *warnings,
+                        Failure *failure) {
         _cleanup_(string_list_done) StringList names = {};
         size_t count = 0;
         ImageName name;
@@ -212,13 +254,9 @@ static int judge_images(const Context *context, const EspVolume *volume, const T
         if (r < 0 && r != -ENOENT)
                 return failure_set_errno(failure, r, "Cannot list %s/" ESP_IMAGE_FOLDER, volume->path);
         for (size_t i = 0; i < names.count; i++) {
-                _cleanup_(free_pointer) char *path = path_join(ESP_IMAGE_FOLDER, names.items[i]);
-
-                if (!path)
-                        return -ENOMEM;
                 if (image_name_parse(names.items[i], context->settings->entry_token, &name) < 0)
                         continue;
-                r = judge_file(volume, path, lists, failure);
+                r = judge_image_file(context, volume, &names, i, lists, warnings, failure);
                 if (r < 0)
                         return r;
                 count++;
@@ -366,7 +404,7 @@ static int judge_volume(const Context *context, const TrustLists *lists, StringL
         r = system_esp(context, &volume, failure);
         if (r < 0)
                 return r;
-        r = judge_images(context, &volume, lists, failure);
+        r = judge_images(context, &volume, lists, warnings, failure);
         if (r < 0)
                 return r;
         r = judge_loaders(&volume, lists, failure);

@@ -23,7 +23,8 @@ int boot_check_unsigned(const Context *context, const EspVolume *volume, Failure
 /* Holds what the machine boots from against lists that are about to be enrolled: our images, systemd-boot and the
  * fallback loader on the ESP, and the files that active boot entries name. WouldNotBoot for the first that would be
  * refused, naming the class of Microsoft's certificates that would change this, or if there is no image of ours.
- * WARNINGS tells which entries could not be judged, since their files are not on this ESP. */
+ * WARNINGS tells which images would be refused that have a newer one of the same generation beside them, and which
+ * entries could not be judged, since their files are not on this ESP. */
 int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList *warnings, Failure *failure);
 
 /* Holds the same against what the firmware holds now, if it enforces Secure Boot or will at the next start; else asks

@@ -256,6 +256,34 @@ static void test_damaged_image(void) {
         outcome_assert_message(outcome, image);
 }
 
+/* The first switch writes unsigned images, for there are no keys yet. The one that may be running stays. */
+static void test_unsigned_before(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL, *refused = NULL;
+        g_autofree char *unsigned_image = NULL, *images = NULL, *path = NULL;
+        g_auto(GStrv) names = NULL;
+
+        machine_add_generation(machine, &(MachineGeneration){.number = 1});
+        machine_symlink(machine, "/nix/store/system-1", "run/booted-system");
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        unsigned_image = machine_image_of(machine, 1, NULL);
+        machine_set_keys(machine, "");
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        images = machine_esp_files(machine, "EFI/Linux", "");
+        names = g_strsplit(images, "\n", -1);
+        g_assert_cmpuint(g_strv_length(names), ==, 2);
+
+        outcome = machine_run_status(machine, 0, "enroll-keys", BRICK, "yes", "dry-run", "yes", NULL);
+        outcome_assert_has(outcome, "warnings", unsigned_image);
+        outcome_assert_has(outcome, "warnings", "a newer image of this generation would run");
+
+        path = g_build_filename(machine->root, "boot/EFI/Linux", names[strcmp(names[0], unsigned_image) == 0 ? 1 : 0],
+                                NULL);
+        g_assert_cmpint(g_unlink(path), ==, 0);
+        refused = machine_run_refused(machine, CONDITION_WOULD_NOT_BOOT, "enroll-keys", BRICK, "yes", NULL);
+        outcome_assert_message(refused, unsigned_image);
+}
+
 static void test_boot_entry(void) {
         _cleanup_(machine_freep) Machine *machine = synced();
         _cleanup_(outcome_freep) Outcome *outcome = NULL, *done = NULL;
@@ -488,6 +516,7 @@ int main(int argc, char *argv[]) {
         TEST("refuses-without-boot-loader", test_no_loader);
         TEST("refuses-boot-loaders-of-others", test_foreign_loaders);
         TEST("refuses-while-an-image-is-damaged", test_damaged_image);
+        TEST("an-unsigned-image-with-a-signed-one-beside-it-is-a-warning", test_unsigned_before);
         TEST("refuses-an-active-boot-entry-of-others", test_boot_entry);
         TEST("passes-over-a-boot-entry-whose-file-is-gone", test_boot_entry_gone);
         TEST("warns-of-a-boot-entry-on-another-partition", test_boot_entry_elsewhere);
