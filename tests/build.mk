@@ -8,6 +8,7 @@ PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-14-dev clang-format shellc
 V ?= san
 
 include tests/vm/build.mk
+include tests/system/build.mk
 
 # The bus is tested from outside, by tests/bus/test-*.py.
 TEST_FOLDERS := $(filter-out bus,$(FOLDERS)) daemon
@@ -95,16 +96,18 @@ export LANZA_BUILD := $(abspath $(B))
 export LANZA_SOURCE := $(CURDIR)
 export LANZA_VARIANT := $(V)
 
-.PHONY: check check-unit check-bus check-firmware check-long check-built
+.PHONY: check check-unit check-bus check-system check-firmware check-long check-built
 check: deps ## Run every test (installs what is missing)
 	@$(MAKE) --no-print-directory -j2 check-built
 # What boots machines takes longest and goes first.
 check-built: $(UNIT_TESTS) $(UNIT_INPUTS) $(FIRMWARE_INPUTS)
-	@$(PROVE) -j2 $(FIRMWARE_TESTS) $(BUS_TESTS) $(UNIT_TESTS)
+	@$(PROVE) -j2 $(FIRMWARE_TESTS) $(SYSTEM_TESTS) $(BUS_TESTS) $(UNIT_TESTS)
 check-unit: $(UNIT_TESTS) $(UNIT_INPUTS) ## Run the unit tests, with sanitizers
 	@$(PROVE) -j2 $(UNIT_TESTS)
 check-bus: $(B)/$(V)/lanzad $(B)/stubs/lanzastubx64.efi ## Run the service on a private bus, with sanitizers
 	@$(PROVE) $(BUS_TESTS)
+check-system: $(B)/vm/installed ## Run the installed service under systemd, in a container
+	@$(PROVE) $(SYSTEM_TESTS)
 check-firmware: $(FIRMWARE_INPUTS) ## Run the tests that boot real firmware in QEMU
 	@$(PROVE) -j2 $(FIRMWARE_TESTS)
 check-long: deps ## Run every test with its full counts
