@@ -84,10 +84,12 @@ static int on_idle(sd_event_source *source, uint64_t now, void *userdata) {
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *information, void *userdata) {
         Service *service = userdata;
-
         int r;
 
-        bus_stop(service->bus);
+        /* Once the name is given back, systemd asks for the end by itself: what has come until then is still answered.
+         */
+        if (!service->ending)
+                bus_stop(service->bus);
         r = begin_end(service);
         rearm(service); /* from now on it looks whether the queue is empty */
         return r;
