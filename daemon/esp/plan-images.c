@@ -64,6 +64,8 @@ static int is_up_to_date(const Planner *planner, const EspImage *image, const Wa
         }
         if (planner->wanted->has_signer && !image->facts.signed_by_current)
                 return 0;
+        if (planner->wanted->renew_stubs && image->facts.has_other_stub)
+                return 0;
         return refers_to(image, wanted, ret);
 }
 
@@ -176,6 +178,17 @@ static int skip_image(Planner *planner, const WantedImage *wanted, const char *o
                                       wanted->title, obstacle);
 }
 
+static int keep_image(Planner *planner, const WantedImage *wanted, size_t n) {
+        planner->fates[n] = FATE_KEPT;
+        planner->plan.images_kept++;
+        if (!planner->wanted->renew_stubs || !planner->inventory->images[n].facts.has_other_stub)
+                return 0;
+        return string_list_add_format(&planner->plan.warnings,
+                                      "The boot image of %s keeps its stub, since it is what was booted. When an image "
+                                      "with the new stub has booted, run this again",
+                                      wanted->title);
+}
+
 static int plan_image(Planner *planner, size_t n, Failure *failure) {
         const WantedImage *wanted = &planner->wanted->images[n];
         const char *blocked_content = planner_find_blocked_content(planner, wanted);
@@ -187,11 +200,9 @@ static int plan_image(Planner *planner, size_t n, Failure *failure) {
         if (r < 0)
                 return r;
         if (kept >= 0) {
-                planner->fates[kept] = FATE_KEPT;
-                planner->plan.images_kept++;
-                r = blocked_content && !planner->wanted->garbage_only
-                            ? skip_image(planner, wanted, blocked_content, failure)
-                            : 0;
+                r = keep_image(planner, wanted, kept);
+                if (r >= 0 && blocked_content && !planner->wanted->garbage_only)
+                        r = skip_image(planner, wanted, blocked_content, failure);
                 if (r < 0)
                         return r;
         } else if (planner->wanted->garbage_only)

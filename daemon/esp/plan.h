@@ -63,6 +63,7 @@ typedef struct Wanted {
         bool has_loader_conf; /* false: leave loader.conf alone */
         Buffer loader_conf;
 
+        bool renew_stubs;  /* an image with another stub than new ones get is not up to date */
         bool garbage_only; /* remove, and write nothing (gc) */
 } Wanted;
 

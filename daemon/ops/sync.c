@@ -30,7 +30,7 @@
 typedef struct SyncParameters {
         WriteParameters write;
         char *toplevel;
-        bool allow_unlisted;
+        bool restub, allow_unlisted;
         SealedMemory *configuration; /* for whoever runs the operation: daemon/execution.c */
         MemoryList secrets;          /* by the variant's toplevel; empty memory: it has none */
 } SyncParameters;
@@ -42,6 +42,10 @@ static const Field sync_fields[] = {
          .offset = offsetof(SyncParameters, toplevel),
          .help = "the system that is to be the default entry",
          .argument = "PATH"},
+        {.name = "restub",
+         .type = FIELD_BOOLEAN,
+         .offset = offsetof(SyncParameters, restub),
+         .help = "give images that are there already the stub that new ones get"},
         {.name = "allow-unlisted",
          .type = FIELD_BOOLEAN,
          .offset = offsetof(SyncParameters, allow_unlisted),
@@ -139,6 +143,7 @@ static int work_out_wanted(Run *run, const SyncParameters *asked, bool garbage_o
                 .default_generation = run->choice.default_generation,
                 .default_variant = run->choice.default_variant,
                 .garbage_only = garbage_only,
+                .renew_stubs = asked->restub,
                 .secrets = &secrets,
         };
 
@@ -166,10 +171,11 @@ static int verify_loaders(Run *run) {
         return 0;
 }
 
-static int take_inventory(Run *run, Failure *failure) {
+static int take_inventory(Run *run, const SyncParameters *asked, Failure *failure) {
         ImageFactsReader reader = {
                 .keys = run->context->keys,
                 .current = current_certificate(run),
+                .stub = asked->restub ? buffer_span(&run->builder.stub) : (Span){},
         };
         InventoryParameters parameters = {
                 .read_image = image_facts_read,
@@ -301,7 +307,7 @@ static int synchronise(Context *context, const SyncParameters *asked, bool garba
         r = open_builder(&run, &result->warnings, failure);
         if (r < 0)
                 return r;
-        r = take_inventory(&run, failure);
+        r = take_inventory(&run, asked, failure);
         if (r < 0)
                 return r;
         r = work_out_wanted(&run, asked, garbage_only, failure);

@@ -231,6 +231,7 @@ int wanted_system_init(WantedSystem *system, const Context *context, const Image
 
         *system = (WantedSystem){.context = context, .builder = builder, .cache = cache};
         wanted->garbage_only = request->garbage_only;
+        wanted->renew_stubs = request->renew_stubs;
         wanted->has_signer = builder->signer != NULL;
         wanted->loader_size = image_builder_estimate_loader(builder);
 

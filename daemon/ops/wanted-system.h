@@ -35,7 +35,7 @@ typedef struct WantedRequest {
         const GenerationList *generations; /* after generations_choose() */
         const Generation *default_generation;
         const BootVariant *default_variant;
-        bool garbage_only;
+        bool garbage_only, renew_stubs;
         const SecretsSupply *secrets;
 } WantedRequest;
 

@@ -17,7 +17,7 @@ from program_tests import LANZAD, Tree, run_tests
 
 PARAMETERS = {
     "create-keys": ["dry-run", "timeout=", "bits="],
-    "sync": ["dry-run", "timeout=", "allow-unlisted"],
+    "sync": ["dry-run", "timeout=", "restub", "allow-unlisted"],
     "initrd-secrets": ["allow-unlisted", "socket="],
     "gc": ["dry-run", "timeout="],
     "enroll-keys": [

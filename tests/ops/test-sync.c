@@ -495,36 +495,6 @@ static void test_dry_run_fresh(void) {
         g_assert_false(test_exists(machine->root, "var"));
 }
 
-/* It is there until a sync without it, or as long as it is what was booted. */
-static void test_unlisted(void) {
-        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
-        _cleanup_(outcome_freep) Outcome *outcome = NULL, *again = NULL;
-        g_autofree char *image = NULL;
-
-        machine_add_generation(machine, &(MachineGeneration){.number = 9, .initrd = "initrd 9"});
-        machine_remove_generation(machine, 9);
-        machine_set_current(machine, 2);
-        outcome_free(machine_run_refused(machine, CONDITION_FOREIGN_TOPLEVEL, "sync", "toplevel", "/nix/store/system-9",
-                                         NULL));
-        outcome = machine_run_status(machine, 0, "sync", "toplevel", "/nix/store/system-9", "allow-unlisted", "yes",
-                                     NULL);
-        image = machine_image_of(machine, 3, NULL);
-        outcome_assert(outcome, "partitions.0.default-entry", image);
-        again = machine_run_status(machine, 0, "sync", "toplevel", "/nix/store/system-9", "allow-unlisted", "yes",
-                                   NULL);
-        g_assert_cmpuint(again->signatures, ==, 0);
-        machine_symlink(machine, "/nix/store/system-9", "run/booted-system");
-        outcome_free(machine_run_status(machine, 0, "sync", NULL));
-        g_assert_true(machine_has_file(machine, "EFI/Linux", image));
-        machine_symlink(machine, "/nix/store/system-2", "run/booted-system");
-        outcome_free(machine_run_status(machine, 0, "sync", NULL));
-        g_assert_false(machine_has_file(machine, "EFI/Linux", image));
-        /* What a profile lists is that generation, with or without the option. */
-        outcome_free(machine_run_status(machine, 0, "sync", "toplevel", "/nix/store/system-1", "allow-unlisted", "yes",
-                                        NULL));
-        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 2);
-}
-
 #define TEST(name, function) g_test_add_func("/ops/sync/" name, function)
 
 static void test_damaged_loader(void) {
@@ -570,6 +540,5 @@ int main(int argc, char *argv[]) {
         TEST("replaces-a-boot-loader-whose-signature-is-not-good-any-more", test_damaged_loader);
         TEST("dry-run-says-what-then-happens-and-writes-nothing", test_dry_run);
         TEST("dry-run-makes-no-folder-on-a-fresh-machine", test_dry_run_fresh);
-        TEST("takes-a-toplevel-of-no-profile-if-root-allows-it", test_unlisted);
         return g_test_run();
 }
