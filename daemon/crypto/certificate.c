@@ -30,6 +30,7 @@ struct Certificate {
         Span tbs; /* inside DER */
         Sha256 fingerprint;
         char *subject;
+        char *issuer;
         char *common_name;
         int64_t not_before;
         int64_t not_after;
@@ -88,7 +89,7 @@ static char *printable_text(Span text) {
         return result;
 }
 
-static char *read_subject(const X509 *x509) {
+static char *read_name(const X509_NAME *name) {
         const unsigned long flags = XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB;
         _cleanup_(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
         char *text;
@@ -96,7 +97,7 @@ static char *read_subject(const X509 *x509) {
 
         if (!bio)
                 return NULL;
-        if (X509_NAME_print_ex(bio, X509_get_subject_name(x509), /* indent= */ 0, flags) < 0) {
+        if (X509_NAME_print_ex(bio, name, /* indent= */ 0, flags) < 0) {
                 (void)openssl_failed(0);
                 return strdup("");
         }
@@ -167,9 +168,10 @@ int certificate_from_der(Span der, Certificate **ret) {
         r = sha256_of(der, &certificate->fingerprint);
         if (r < 0)
                 return r;
-        certificate->subject = read_subject(certificate->x509);
+        certificate->subject = read_name(X509_get_subject_name(certificate->x509));
+        certificate->issuer = read_name(X509_get_issuer_name(certificate->x509));
         certificate->common_name = read_common_name(certificate->x509);
-        if (!certificate->subject || !certificate->common_name)
+        if (!certificate->subject || !certificate->issuer || !certificate->common_name)
                 return -ENOMEM;
         certificate->not_before = read_time(X509_get0_notBefore(certificate->x509));
         certificate->not_after = read_time(X509_get0_notAfter(certificate->x509));
@@ -242,6 +244,7 @@ Certificate *certificate_unref(Certificate *certificate) {
                 X509_free(certificate->x509);
                 buffer_done(&certificate->der);
                 free(certificate->subject);
+                free(certificate->issuer);
                 free(certificate->common_name);
                 free(certificate);
         }
@@ -262,6 +265,10 @@ const Sha256 *certificate_fingerprint(const Certificate *certificate) {
 
 const char *certificate_subject(const Certificate *certificate) {
         return certificate->subject;
+}
+
+const char *certificate_issuer(const Certificate *certificate) {
+        return certificate->issuer;
 }
 
 const char *certificate_common_name(const Certificate *certificate) {

@@ -26,6 +26,7 @@ DEFINE_POINTER_CLEANUP(Certificate *, certificate_unref)
 Span certificate_der(const Certificate *certificate);
 const Sha256 *certificate_fingerprint(const Certificate *certificate); /* SHA-256 of the DER */
 const char *certificate_subject(const Certificate *certificate);       /* RFC 2253, UTF-8, control characters escaped */
+const char *certificate_issuer(const Certificate *certificate);        /* the same of the issuer */
 const char *certificate_common_name(const Certificate *certificate);   /* the last CN of the subject, or "" */
 
 /* The to-be-signed part's digest, which a dbx entry EFI_CERT_X509_SHA256_GUID names (UEFI specification, 32.4.1). */

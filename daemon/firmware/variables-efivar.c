@@ -16,6 +16,9 @@
 #include <unistd.h>
 
 #include "daemon/firmware/variables.h"
+#include "daemon/util/file.h"
+
+enum { VARIABLES_MAX = 10000 };
 
 #define EFIVARFS_DEFAULT_PATH "/sys/firmware/efi/efivars/"
 
@@ -64,6 +67,27 @@ static int write_variable(void *backend, const Guid *vendor, const char *name, u
         return error == -EACCES && check_writable(backend) == -EACCES ? -EPERM : error;
 }
 
+/* efivarfs names its files NAME-GUID. (libefivar's own walk through them keeps its place in a global variable.) */
+static int list_variables(void *backend, const Guid *vendor, StringList *ret) {
+        _cleanup_(string_list_done) StringList files = {};
+        const size_t tail = GUID_TEXT_SIZE; /* with the hyphen, without the NUL */
+        int r;
+
+        r = folder_list(AT_FDCWD, efivarfs_path(), VARIABLES_MAX, &files);
+        for (size_t i = 0; r >= 0 && i < files.count; i++) {
+                char *file = files.items[i];
+                size_t length = strlen(file);
+                Guid guid;
+
+                if (length <= tail || file[length - tail] != '-' ||
+                    guid_parse(span_from_string(file + length - tail + 1), &guid) < 0 || !guid_equal(&guid, vendor))
+                        continue;
+                file[length - tail] = '\0';
+                r = string_list_add(ret, file);
+        }
+        return r < 0 ? r : 0;
+}
+
 static int query_space(void *backend, uint64_t *ret_available) {
         struct statfs info;
 
@@ -78,6 +102,7 @@ static int query_space(void *backend, uint64_t *ret_available) {
 static const VariablesOps efivar_ops = {
         .read = read_variable,
         .write = write_variable,
+        .list = list_variables,
         .query_space = query_space,
         .check_writable = check_writable,
         .place = "efivarfs",

@@ -271,6 +271,17 @@ static int write_variable(void *userdata, const Guid *vendor, const char *name, 
         return q < 0 ? q : efi_status_errno(backend->last_status);
 }
 
+static int list_variables(void *userdata, const Guid *vendor, StringList *ret) {
+        const MemoryStore *store = &((const MemoryBackend *)userdata)->store;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < store->count; i++)
+                if (guid_equal(&store->variables[i].vendor, vendor) &&
+                    (store->variables[i].attributes & VARIABLE_RUNTIME_ACCESS))
+                        r = string_list_add(ret, store->variables[i].name);
+        return r;
+}
+
 static int query_space(void *userdata, uint64_t *ret_available) {
         const MemoryBackend *backend = userdata;
         uint64_t used = memory_store_used(&backend->store);
@@ -288,6 +299,7 @@ static int check_writable(void *userdata) {
 static const VariablesOps memory_ops = {
         .read = read_variable,
         .write = write_variable,
+        .list = list_variables,
         .query_space = query_space,
         .check_writable = check_writable,
         .free = free_backend,

@@ -55,6 +55,17 @@ int variables_read(Variables *variables, const Guid *vendor, const char *name, u
         return 0;
 }
 
+int variables_list(Variables *variables, const Guid *vendor, StringList *ret) {
+        _cleanup_(string_list_done) StringList names = {};
+
+        int r = variables->ops->list(variables->backend, vendor, &names);
+        if (r < 0)
+                return r;
+        string_list_sort(&names);
+        *ret = TAKE_STRUCT(names);
+        return 0;
+}
+
 int variables_read_flag(Variables *variables, const Guid *vendor, const char *name, bool default_value, bool *ret) {
         _cleanup_(buffer_done) Buffer data = {};
 

@@ -17,6 +17,7 @@
 #include "daemon/util/guid.h"
 #include "daemon/util/macro.h"
 #include "daemon/util/span.h"
+#include "daemon/util/string-list.h"
 
 enum {
         VARIABLE_NON_VOLATILE = 0x01,
@@ -44,6 +45,7 @@ typedef struct Variables Variables;
 typedef struct VariablesOps {
         int (*read)(void *backend, const Guid *vendor, const char *name, uint32_t *ret_attributes, Buffer *ret);
         int (*write)(void *backend, const Guid *vendor, const char *name, uint32_t attributes, Span data);
+        int (*list)(void *backend, const Guid *vendor, StringList *ret);
         int (*query_space)(void *backend, uint64_t *ret_available);
         int (*check_writable)(void *backend);
         void (*free)(void *backend);
@@ -65,6 +67,9 @@ void *variables_backend(Variables *variables, const VariablesOps *ops);
 /* Reads a variable. Returns -ENOENT if it does not exist, -EFBIG above VARIABLE_SIZE_MAX. RET_ATTRIBUTES may be NULL.
  * The caller owns *RET. */
 int variables_read(Variables *variables, const Guid *vendor, const char *name, uint32_t *ret_attributes, Buffer *ret);
+
+/* The names of VENDOR's variables, sorted by bytes. The caller owns *RET. -E2BIG if there are absurdly many. */
+int variables_list(Variables *variables, const Guid *vendor, StringList *ret);
 
 /* Reads a variable of one byte, 0 or 1. An absent one is DEFAULT. Returns -EBADMSG for any other content. */
 int variables_read_flag(Variables *variables, const Guid *vendor, const char *name, bool default_value, bool *ret);

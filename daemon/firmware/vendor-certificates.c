@@ -119,6 +119,15 @@ int vendor_certificates_cover_option_roms(Span database) {
         return present < 0 ? present : present == all;
 }
 
+int vendor_certificates_have_third_party(Span database, unsigned year) {
+        for (size_t i = 0; i < ARRAY_LENGTH(certificates); i++)
+                if (certificates[i].variable == SECURE_VARIABLE_DB && certificates[i].year == year &&
+                    (certificates[i].classes & VENDOR_THIRD_PARTY))
+                        return signature_database_contains(database, &signature_type_x509, /* owner= */ NULL,
+                                                           vendor_certificate_der(&certificates[i]));
+        return 0;
+}
+
 int vendor_certificates_allow_third_party(Span database) {
         int all, present = count_present(VENDOR_THIRD_PARTY, database, &all);
 

@@ -53,5 +53,8 @@ int vendor_certificates_add(VendorClasses classes, SecureVariable variable, Buff
 /* Returns 1 if DATABASE has every certificate that option ROMs are signed with, of any owner; 0; or -EBADMSG. */
 int vendor_certificates_cover_option_roms(Span database);
 
+/* Returns 1 if DATABASE has the one of YEAR (2011, 2023) that third-party loaders are signed with; 0; or -EBADMSG. */
+int vendor_certificates_have_third_party(Span database, unsigned year);
+
 /* Returns 1 if DATABASE has one that third-party loaders are signed with; 0; or -EBADMSG. */
 int vendor_certificates_allow_third_party(Span database);

@@ -49,6 +49,7 @@ static void test_as_openssl_reads_it(void) {
                 g_autofree char *file = g_strconcat(names[i], ".pem", NULL);
                 _cleanup_(certificate_unrefp) Certificate *certificate = load(names[i]);
                 g_autofree char *subject = openssl_says(file, "-subject");
+                g_autofree char *issuer = openssl_says(file, "-issuer");
                 g_autofree char *start = openssl_says(file, "-startdate");
                 g_autofree char *end = openssl_says(file, "-enddate");
                 g_autofree char *fingerprint =
@@ -61,6 +62,7 @@ static void test_as_openssl_reads_it(void) {
                 g_autofree char *expected = g_ascii_strdown(upper, -1);
 
                 g_assert_cmpstr(certificate_subject(certificate), ==, subject);
+                g_assert_cmpstr(certificate_issuer(certificate), ==, issuer);
                 g_assert_cmpstr(fingerprint, ==, expected);
                 g_assert_cmpint(certificate_not_before(certificate), ==, seconds(start));
                 g_assert_cmpint(certificate_not_after(certificate), ==, seconds(end));
@@ -152,6 +154,7 @@ static void test_survives_damage(void) {
                 if (certificate_from_der((Span){copy, whole.size}, &certificate) < 0)
                         continue;
                 g_assert_true(g_utf8_validate(certificate_subject(certificate), -1, NULL));
+                g_assert_true(g_utf8_validate(certificate_issuer(certificate), -1, NULL));
                 g_assert_true(g_utf8_validate(certificate_common_name(certificate), -1, NULL));
                 g_assert_nonnull(certificate_key_type(certificate));
                 (void)certificate_key_bits(certificate);

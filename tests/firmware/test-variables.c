@@ -322,6 +322,18 @@ static void inside_read(void) {
         assert_content(variables, "Refused", NULL);
 }
 
+static void inside_list(void) {
+        _cleanup_(variables_freep) Variables *variables = efivar();
+        _cleanup_(string_list_done) StringList names = {}, none = {};
+
+        g_assert_cmpint(variables_list(variables, &vendor, &names), ==, 0);
+        g_assert_cmpuint(names.count, ==, 2);
+        g_assert_cmpstr(names.items[0], ==, "Another-Name");
+        g_assert_cmpstr(names.items[1], ==, "Name");
+        g_assert_cmpint(variables_list(variables, &efi_image_security_database_guid, &none), ==, 0);
+        g_assert_cmpuint(none.count, ==, 0);
+}
+
 static void inside_write(void) {
         _cleanup_(variables_freep) Variables *variables = efivar();
 
@@ -346,6 +358,37 @@ static void test_reads_through_libefivar(void) {
         run_again("read", path);
 }
 
+static void test_lists_a_vendors_variables(void) {
+        static const char *const files[] = {
+                "Name-" VENDOR_TEXT,
+                "Another-Name-" VENDOR_TEXT,
+                "-" VENDOR_TEXT,
+                VENDOR_TEXT,
+                "short",
+                "Name",
+                "Name-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+        };
+        _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+        g_autofree char *path = g_strconcat(folder, "/", NULL);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+                test_write(folder, files[i], "\007\0\0\0", 4, 0600);
+        run_again("list", path);
+}
+
+static void test_memory_lists_what_can_be_read(void) {
+        _cleanup_(variables_freep) Variables *variables = memory();
+        _cleanup_(string_list_done) StringList names = {};
+
+        g_assert_cmpint(variables_memory_set(variables, &vendor, "B", 0x07, span_from_string("b")), ==, 0);
+        g_assert_cmpint(variables_memory_set(variables, &vendor, "A", 0x07, span_from_string("a")), ==, 0);
+        g_assert_cmpint(variables_memory_set(variables, &vendor, "Hidden", 0x03, span_from_string("h")), ==, 0);
+        g_assert_cmpint(variables_list(variables, &vendor, &names), ==, 0);
+        g_assert_cmpuint(names.count, ==, 2);
+        g_assert_cmpstr(names.items[0], ==, "A");
+        g_assert_cmpstr(names.items[1], ==, "B");
+}
+
 static void test_writes_attributes_and_data_through_libefivar(void) {
         _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
         g_autofree char *path = g_strconcat(folder, "/", NULL);
@@ -362,6 +405,8 @@ static int run_inside(const char *mode) {
                 inside_absent();
         if (strcmp(mode, "read") == 0)
                 inside_read();
+        if (strcmp(mode, "list") == 0)
+                inside_list();
         if (strcmp(mode, "write") == 0)
                 inside_write();
         return 0;
@@ -389,6 +434,8 @@ int main(int argc, char **argv) {
         TEST("refuses-a-file-that-is-none", test_refuses_a_file_that_is_none);
         TEST("without-efivarfs-nothing-is-supported", test_without_efivarfs_nothing_is_supported);
         TEST("reads-through-libefivar", test_reads_through_libefivar);
+        TEST("lists-a-vendors-variables-as-efivarfs-names-them", test_lists_a_vendors_variables);
+        TEST("in-memory-only-what-can-be-read-is-listed", test_memory_lists_what_can_be_read);
         TEST("writes-attributes-and-data-through-libefivar", test_writes_attributes_and_data_through_libefivar);
         return g_test_run();
 }
