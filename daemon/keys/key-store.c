@@ -324,9 +324,20 @@ static int read_key_file(const KeyStore *store, KeyRole role, KeyFile file, Buff
         return r < 0 ? failure_set_errno(failure, r, "Cannot read %s", path) : 0;
 }
 
+/* That nobody else can put other files in place of ROLE's own ones. */
+static int check_folders(const KeyStore *store, KeyRole role, Failure *failure) {
+        char name[KEY_FILE_NAME_SIZE];
+        int r;
+
+        r = check_folder(store, "keys", failure);
+        if (r < 0)
+                return r;
+        snprintf(name, sizeof(name), "keys/%s", role_names[role]);
+        return check_folder(store, name, failure);
+}
+
 /* That ROLE is complete, and the folders of its own files are ours. */
 static int check_role(const KeyStore *store, KeyRole role, Failure *failure) {
-        char name[KEY_FILE_NAME_SIZE];
         int r;
 
         r = key_role_is_complete(store, role, failure);
@@ -337,11 +348,25 @@ static int check_role(const KeyStore *store, KeyRole role, Failure *failure) {
                                    role_names[role]);
         if (store->files[role][KEY_FILE_KEY] && store->files[role][KEY_FILE_CERTIFICATE])
                 return 0;
-        r = check_folder(store, "keys", failure);
-        if (r < 0)
-                return r;
-        snprintf(name, sizeof(name), "keys/%s", role_names[role]);
-        return check_folder(store, name, failure);
+        return check_folders(store, role, failure);
+}
+
+int key_store_check_private(const KeyStore *store, KeyRole role, Failure *failure) {
+        _cleanup_(free_pointer) char *path = file_path(store, role, KEY_FILE_KEY);
+        _cleanup_(close_fd) int fd = open_key_file(store, role, KEY_FILE_KEY, O_PATH);
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        if (fd == -ENOENT)
+                return 0;
+        if (fd < 0)
+                return failure_set_errno(failure, fd, "Cannot examine %s", path);
+        r = check_access(fd, path, 077, 0600, failure);
+        if (r < 0 || store->files[role][KEY_FILE_KEY])
+                return r < 0 ? r : 1;
+        r = check_folders(store, role, failure);
+        return r < 0 ? r : 1;
 }
 
 static int report_bad_certificate(const KeyStore *store, KeyRole role, int error, Failure *failure) {

@@ -68,6 +68,11 @@ int key_store_certificate(const KeyStore *store, KeyRole role, Certificate **ret
  * encrypted, shorter than 2048 bits or no RSA key, is not owned by root or the caller, or others may read it. */
 int key_store_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure *failure);
 
+/* Whether the private key of ROLE is nobody else's: owned by root or the caller, read by nobody else, and no folder of
+ * the store's own above it can be written to by others. Looks at owners and modes, and reads no key. Returns 1 if so, 0
+ * if there is no such file; BadKeys, with the file and what mends it, if others have access. */
+int key_store_check_private(const KeyStore *store, KeyRole role, Failure *failure);
+
 /* What is not as it should be and yet usable, a sentence each: certificates that have expired or are not valid yet at
  * NOW (firmware does not look), folders that others may look into. */
 int key_store_warnings(const KeyStore *store, int64_t now, StringList *ret);
