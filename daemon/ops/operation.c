@@ -7,6 +7,7 @@
 #include "daemon/ops/enroll-keys.h"
 #include "daemon/ops/list-enrolled-keys.h"
 #include "daemon/ops/list.h"
+#include "daemon/ops/security.h"
 #include "daemon/ops/send-secrets.h"
 #include "daemon/ops/status.h"
 #include "daemon/ops/sync.h"
@@ -15,6 +16,7 @@
 static const Operation *const operations[] = {
         &create_keys_operation,        &sync_operation,   &gc_operation,   &enroll_keys_operation,
         &list_enrolled_keys_operation, &status_operation, &list_operation, &send_secrets_operation,
+        &security_operation,
 };
 
 const Operation *operation_at(size_t index) {
