@@ -10,7 +10,11 @@
 #define LANZA1_KEYS LANZA1_BUS_NAME ".Keys"
 #define LANZA1_FIRMWARE LANZA1_BUS_NAME ".Firmware"
 #define LANZA1_ESP LANZA1_BUS_NAME ".Esp"
+#define LANZA1_SECURITY LANZA1_BUS_NAME ".Security"
 #define LANZA1_MANAGER LANZA1_BUS_NAME ".Manager"
+
+/* fwupd's, a part of which our object has, too */
+#define FWUPD_INTERFACE "org.freedesktop.fwupd"
 
 /* polkit's actions */
 #define LANZA1_ACTION_SYNC "org.lanzaboote.lanza1.sync"

@@ -13,6 +13,8 @@ static const struct {
 } table[] = {
         {LANZA1_MANAGER, "GetStatus", {ACCESS_EVERYBODY}},
         {LANZA1_MANAGER, "Cancel", {ACCESS_EVERYBODY}}, /* one's own operations only: manager.c */
+        {LANZA1_SECURITY, "GetHostSecurityAttrs", {ACCESS_EVERYBODY}},
+        {FWUPD_INTERFACE, "GetHostSecurityAttrs", {ACCESS_EVERYBODY}},
         {LANZA1_KEYS, "Create", {ACCESS_ACTION, LANZA1_ACTION_MANAGE_KEYS}},
         {LANZA1_FIRMWARE, "Enroll", {ACCESS_ACTION, LANZA1_ACTION_ENROLL}},
         {LANZA1_FIRMWARE, "ListSignatures", {ACCESS_EVERYBODY}},

@@ -15,16 +15,21 @@ struct Bus {
         BusHost host;
         Worker *writer, *reader;
         sd_event_source *writer_source, *reader_source, *progress_source;
-        sd_bus_slot *slots[4];
+        sd_bus_slot *slots[6];
         Callers *callers;
-        Call *calls;         /* all that are not answered */
-        const char *running; /* the verb that Manager.Operation shows; "" for none */
+        Call *calls;                  /* all that are not answered */
+        const char *running;          /* the verb that Manager.Operation shows; "" for none */
+        char *host_security_id;       /* Security.HostSecurityId, */
+        uint64_t host_security_until; /* if that is not over yet (CLOCK_MONOTONIC) */
         uint64_t last_id;
         bool stopping;
 };
 
 /* An interface: its members, with a Bus as userdata. */
-extern const sd_bus_vtable keys_vtable[], firmware_vtable[], esp_vtable[], manager_vtable[];
+extern const sd_bus_vtable keys_vtable[], firmware_vtable[], esp_vtable[], security_vtable[], manager_vtable[];
+
+/* What host security attributes are made of has changed. */
+void security_changed(Bus *bus);
 
 /* What Manager.Operation shows may have changed. */
 void bus_note_running(Bus *bus);

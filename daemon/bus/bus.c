@@ -19,10 +19,8 @@ static const struct {
         const char *interface;
         const sd_bus_vtable *vtable;
 } interfaces[] = {
-        {LANZA1_MANAGER, manager_vtable},
-        {LANZA1_KEYS, keys_vtable},
-        {LANZA1_FIRMWARE, firmware_vtable},
-        {LANZA1_ESP, esp_vtable},
+        {LANZA1_MANAGER, manager_vtable}, {LANZA1_KEYS, keys_vtable},         {LANZA1_FIRMWARE, firmware_vtable},
+        {LANZA1_ESP, esp_vtable},         {LANZA1_SECURITY, security_vtable}, {FWUPD_INTERFACE, security_vtable},
 };
 
 int bus_error_set_failure(sd_bus_error *error, const Failure *failure) {
@@ -142,6 +140,7 @@ Bus *bus_free(Bus *bus) {
                 worker_free(bus->reader);
         while (bus->calls)
                 call_free(bus->calls);
+        free(bus->host_security_id);
         free(bus);
         return NULL;
 }

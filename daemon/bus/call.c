@@ -155,6 +155,7 @@ static void emit_changes(const Call *call) {
                 return;
         (void)sd_bus_emit_signal(call->bus->connection, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "StateChanged", "as", 1,
                                  kind->state);
+        security_changed(call->bus);
         if (kind->interface)
                 (void)sd_bus_emit_properties_changed_strv(call->bus->connection, LANZA1_OBJECT_PATH, kind->interface,
                                                           (char **)kind->properties);
@@ -163,9 +164,12 @@ static void emit_changes(const Call *call) {
 static int append_result(const Call *call, sd_bus_message *reply) {
         const Record *record = call->operation->result;
 
-        if (!call->kind->is_list)
+        const Field *list;
+
+        if (!call->kind->list)
                 return dictionary_append(reply, record, call->result, call->r);
-        return dictionary_append_list(reply, record->fields[0].record, field_at(&record->fields[0], call->result));
+        list = record_field(record, call->kind->list);
+        return dictionary_append_list(reply, list->record, field_at(list, call->result));
 }
 
 static int send_result(const Call *call) {
@@ -208,6 +212,8 @@ void call_finish(Call *calls, const Job *job) {
         if (call->r >= 0) {
                 if (call->operation->mutates)
                         journal_call(call->operation->verb, call->uid, call->id, "done", /* message= */ NULL);
+                if (call->kind->finished)
+                        call->kind->finished(call->bus, call->result);
                 r = send_result(call);
                 if (r < 0)
                         failure_set_errno(&call->failure, r, "Cannot send the result of %s", call->operation->verb);
@@ -303,14 +309,14 @@ static int read_parameters(const Call *call, void **ret, sd_bus_error *error) {
         if (!parameters)
                 return -ENOMEM;
         r = sd_bus_message_rewind(call->message, /* complete= */ true);
-        if (r >= 0 && !call->kind->is_list)
+        if (r >= 0 && !call->kind->list)
                 r = dictionary_read(call->message, record, call->kind->withheld, call->uid, parameters, error);
-        else if (r >= 0)
+        else if (r >= 0 && call->kind->argument)
                 r = sd_bus_message_read(call->message, "s", &text);
         if (r >= 0 && text && strlen(text) > DICTIONARY_STRING_MAX)
                 r = sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "The argument is too long");
         if (r >= 0 && text && *text) {
-                char **place = field_at(&record->fields[0], parameters);
+                char **place = field_at(record_field(record, call->kind->argument), parameters);
 
                 *place = strdup(text);
                 r = *place ? 0 : -ENOMEM;

@@ -14,10 +14,12 @@
 typedef struct CallKind {
         const char *verb;            /* the operation */
         const char *const *withheld; /* options that are not for the bus; ended by NULL */
-        bool is_list;          /* s → aa{sv}, the operation's positional and its only result; else a{sv} → a{sv} */
-        const char *state;     /* what it changes, for StateChanged */
-        const char *interface; /* whose properties change with it; NULL: none */
-        const char *const *properties; /* which; ended by NULL */
+        const char *list;            /* → aa{sv}: the field of the result that is the answer; NULL: a{sv} → a{sv} */
+        const char *argument;        /* with LIST: s → aa{sv}, the parameter that is asked for; NULL: no argument */
+        void (*finished)(Bus *bus, const void *result); /* told of a good result, before it is sent; may be NULL */
+        const char *state;                              /* what it changes, for StateChanged */
+        const char *interface;                          /* whose properties change with it; NULL: none */
+        const char *const *properties;                  /* which; ended by NULL */
 } CallKind;
 
 /* For a method's handler in a vtable. */

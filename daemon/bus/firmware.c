@@ -17,7 +17,7 @@ static const CallKind enroll_kind = {
         .interface = LANZA1_FIRMWARE,
         .properties = properties,
 };
-static const CallKind list_kind = {.verb = "list-enrolled-keys", .is_list = true};
+static const CallKind list_kind = {.verb = "list-enrolled-keys", .list = "keys", .argument = "variable"};
 
 static int method_enroll(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return call_start(userdata, message, &enroll_kind, error);
