@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 static json_t *read_value(sd_bus_message *message, char type, const char *contents);
 
@@ -30,23 +31,26 @@ static json_t *read_variant(sd_bus_message *message) {
         return value;
 }
 
-static int read_entry(sd_bus_message *message, json_t *object) {
+/* CONTENTS are those of the entry: "sv" or "ss". */
+static int read_entry(sd_bus_message *message, const char *contents, json_t *object) {
         const char *name;
+        json_t *value;
         int r;
 
         r = sd_bus_message_read(message, "s", &name);
         if (r < 0)
                 return r;
         /* Takes the value, and fails for NULL. */
-        return json_object_set_new(object, name, read_variant(message)) < 0 ? -EBADMSG
-                                                                            : sd_bus_message_exit_container(message);
+        value = contents[1] == 'v' ? read_variant(message) : read_next(message);
+        return json_object_set_new(object, name, value) < 0 ? -EBADMSG : sd_bus_message_exit_container(message);
 }
 
-static int read_dictionary(sd_bus_message *message, json_t *object) {
+static int read_dictionary(sd_bus_message *message, const char *contents, json_t *object) {
+        const char *entry = strcmp(contents, "{ss}") == 0 ? "ss" : "sv";
         int r;
 
-        while ((r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
-                r = read_entry(message, object);
+        while ((r = sd_bus_message_enter_container(message, 'e', entry)) > 0) {
+                r = read_entry(message, entry, object);
                 if (r < 0)
                         return r;
         }
@@ -70,7 +74,7 @@ static json_t *read_array(sd_bus_message *message, const char *contents) {
 
         r = sd_bus_message_enter_container(message, 'a', contents);
         if (r >= 0)
-                r = dictionary ? read_dictionary(message, value) : read_items(message, value);
+                r = dictionary ? read_dictionary(message, contents, value) : read_items(message, value);
         if (r >= 0)
                 r = sd_bus_message_exit_container(message);
         if (r < 0) {

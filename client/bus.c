@@ -19,29 +19,40 @@
 enum { RELOAD_MICROSECONDS = 5000000 };
 
 /* Verbs and what serves them. */
-static const struct {
-        const char *verb, *interface, *method;
-} methods[] = {
-        {"create-keys", LANZA1_KEYS, "Create"},
-        {"enroll-keys", LANZA1_FIRMWARE, "Enroll"},
-        {"sync", LANZA1_ESP, "Sync"},
-        {"gc", LANZA1_ESP, "CollectGarbage"},
+typedef struct Method {
+        const char *verb, *interface, *member;
+        bool writes;          /* not for everybody: there may be a password to type */
+        const char *list;     /* aa{sv}, which becomes this member of the result; NULL: a{sv} → a{sv} */
+        const char *argument; /* with LIST: the option that is its argument, s; NULL: none */
+        const char *property; /* a text of the interface, which belongs to the result as PROPERTY_MEMBER; NULL: none */
+        const char *property_member;
+} Method;
+
+static const Method methods[] = {
+        {"create-keys", LANZA1_KEYS, "Create", .writes = true},
+        {"enroll-keys", LANZA1_FIRMWARE, "Enroll", .writes = true},
+        {"sync", LANZA1_ESP, "Sync", .writes = true},
+        {"gc", LANZA1_ESP, "CollectGarbage", .writes = true},
         {"status", LANZA1_MANAGER, "GetStatus"},
-        {"list-enrolled-keys", LANZA1_FIRMWARE, "ListSignatures"},
+        {"list-enrolled-keys", LANZA1_FIRMWARE, "ListSignatures", .list = "keys", .argument = "variable"},
+        {"security", LANZA1_SECURITY, "GetHostSecurityAttrs", .list = "attributes", .property = "HostSecurityId",
+         .property_member = "host-security-id"},
 };
 
-/* The one method whose argument and result are no dictionaries. */
-static bool lists_signatures(const char *verb) {
-        return strcmp(verb, "list-enrolled-keys") == 0;
+static const Method *find_method(const char *verb) {
+        for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
+                if (strcmp(methods[i].verb, verb) == 0)
+                        return &methods[i];
+        abort(); /* every caller has one of these verbs */
 }
 
 bool bus_verb_writes(const char *verb) {
-        return strcmp(verb, "status") != 0 && !lists_signatures(verb);
+        return find_method(verb)->writes;
 }
 
 typedef struct Call {
         const Session *session;
-        const char *verb;
+        const Method *method;
         const Handover *handover;
         bool over;
         int status;
@@ -66,7 +77,7 @@ static void take_result(Call *call, json_t *result) {
 
         call->status = status ? (int)json_integer_value(status) : STATUS_DONE;
         json_object_del(result, LANZA1_EXIT_STATUS);
-        call->result = lists_signatures(call->verb) ? json_pack("{s:o}", "keys", result) : result;
+        call->result = call->method->list ? json_pack("{s:o}", call->method->list, result) : result;
 }
 
 static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *unused) {
@@ -112,22 +123,26 @@ static int append_options(sd_bus_message *message, const Call *call, json_t *opt
         return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+static int append_arguments(sd_bus_message *message, const Call *call, json_t *options) {
+        const Method *method = call->method;
+
+        if (!method->list)
+                return append_options(message, call, options);
+        return method->argument ? sd_bus_message_append(message, "s", text_of(options, method->argument)) : 0;
+}
+
 static int make_message(sd_bus *bus, const Call *call, json_t *options, sd_bus_message **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
-        size_t i = 0;
         int r;
 
-        while (strcmp(methods[i].verb, call->verb) != 0)
-                i++;
-        r = sd_bus_message_new_method_call(bus, &message, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, methods[i].interface,
-                                           methods[i].method);
+        r = sd_bus_message_new_method_call(bus, &message, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, call->method->interface,
+                                           call->method->member);
         if (r < 0)
                 return r;
         r = sd_bus_message_set_allow_interactive_authorization(message, call->session->ask);
         if (r < 0)
                 return r;
-        r = lists_signatures(call->verb) ? sd_bus_message_append(message, "s", text_of(options, "variable"))
-                                         : append_options(message, call, options);
+        r = append_arguments(message, call, options);
         if (r < 0)
                 return r;
         *ret = sd_bus_message_ref(message);
@@ -147,7 +162,7 @@ static int send_and_wait(sd_bus *bus, Call *call, json_t *options) {
         if (r < 0)
                 return r;
         /* What everybody may ask needs no password. */
-        agent = bus_verb_writes(call->verb) ? agent_start(call->session) : 0;
+        agent = call->method->writes ? agent_start(call->session) : 0;
         r = sd_bus_call_async(bus, /* slot= */ NULL, message, on_reply, call, UINT64_MAX);
         while (r >= 0 && !call->over) {
                 r = sd_bus_process(bus, /* ret= */ NULL);
@@ -157,6 +172,17 @@ static int send_and_wait(sd_bus *bus, Call *call, json_t *options) {
         progress_clear(&call->progress);
         agent_stop(agent);
         return r;
+}
+
+/* What the service does not tell now is missing in the result. */
+static void add_property(sd_bus *bus, Call *call) {
+        const Method *method = call->method;
+        char *text = NULL;
+
+        if (sd_bus_get_property_string(bus, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, method->interface, method->property,
+                                       /* error= */ NULL, &text) >= 0)
+                json_object_set_new(call->result, method->property_member, json_string(text));
+        free(text);
 }
 
 /* Asks for the version, which starts the service. */
@@ -193,10 +219,17 @@ sd_bus *bus_open(char **ret_reason) {
 
 int bus_call(sd_bus *bus, const Session *session, const char *verb, json_t *options, const Handover *handover,
              json_t **ret_result) {
-        Call call = {.session = session, .verb = verb, .handover = handover, .progress = progress_new(session)};
+        Call call = {
+                .session = session,
+                .method = find_method(verb),
+                .handover = handover,
+                .progress = progress_new(session),
+        };
         int r;
 
         r = send_and_wait(bus, &call, options);
+        if (r >= 0 && call.status == STATUS_DONE && call.method->property)
+                add_property(bus, &call);
         if (r < 0 && !call.over)
                 take_failure(&call, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_DISCONNECTED,
                                                              "The connection to the service broke; "

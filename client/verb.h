@@ -66,8 +66,8 @@ enum {
         STATUS_NO_SERVICE = 7,
 };
 
-extern const Verb setup_verb, status_verb, create_keys_verb, enroll_keys_verb, list_enrolled_keys_verb, sync_verb,
-        list_verb, gc_verb, monitor_verb;
+extern const Verb setup_verb, status_verb, security_verb, create_keys_verb, enroll_keys_verb, list_enrolled_keys_verb,
+        sync_verb, list_verb, gc_verb, monitor_verb;
 
 /* By position; NULL past the end. */
 const Verb *verb_at(size_t index);

@@ -14,8 +14,14 @@
 
 static char **arguments;
 
-static int answer_version(sd_bus_message *call) {
-        return sd_bus_reply_method_return(call, "v", "s", arguments[1]);
+static int answer_property(sd_bus_message *call) {
+        const char *interface, *name;
+        int r;
+
+        r = sd_bus_message_read(call, "ss", &interface, &name);
+        if (r < 0)
+                return r;
+        return sd_bus_reply_method_return(call, "v", "s", strcmp(name, "Version") == 0 ? arguments[1] : "HSI:0!");
 }
 
 static int tell_phase(sd_bus_message *call, const char *phase, uint64_t done, uint64_t total) {
@@ -52,6 +58,16 @@ static int tell_everybody(sd_bus *bus) {
 
 static int answer_signatures(sd_bus_message *call) {
         return sd_bus_reply_method_return(call, "aa{sv}", 1, 2, "variable", "s", "db", "not-after", "t", (uint64_t)1);
+}
+
+/* One that holds, one that fails with notes, one that nobody knows, and one from the future. */
+static int answer_attributes(sd_bus_message *call) {
+        return sd_bus_reply_method_return(
+                call, "aa{sv}", 4, 4, "Name", "s", "Platform key", "Flags", "t", (uint64_t)1, "HsiLevel", "u", 1u,
+                "HsiResult", "u", 3u, 4, "Name", "s", "Kernel\033 lockdown", "Flags", "t", (uint64_t)(1024 | 8192),
+                "HsiResult", "u", 2u, "Metadata", "a{ss}", 2, "message", "It is\033 off", "hint", "Switch it on.", 3,
+                "Name", "s", "Revocations", "Flags", "t", (uint64_t)4, "Metadata", "a{ss}", 1, "message",
+                "Nobody knows", 3, "Name", "s", "Novelty", "HsiLevel", "u", 4000000000u, "HsiResult", "u", 4000000000u);
 }
 
 static int answer_result(sd_bus_message *call) {
@@ -120,7 +136,7 @@ static int show_handed_over(sd_bus_message *call) {
 
 static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
-                return answer_version(call);
+                return answer_property(call);
         sd_bus_message_dump(call, stdout, SD_BUS_MESSAGE_DUMP_WITH_HEADER);
         if (sd_bus_message_is_method_call(call, LANZA1_ESP, "Sync") && show_handed_over(call) < 0)
                 abort();
@@ -131,6 +147,8 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 abort();
         if (arguments[2])
                 return sd_bus_reply_method_errorf(call, arguments[2], "%s", arguments[3]);
+        if (sd_bus_message_is_method_call(call, LANZA1_SECURITY, "GetHostSecurityAttrs"))
+                return answer_attributes(call);
         return sd_bus_message_is_method_call(call, LANZA1_FIRMWARE, "ListSignatures") ? answer_signatures(call)
                                                                                       : answer_result(call);
 }

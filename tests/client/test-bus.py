@@ -70,6 +70,34 @@ def test_signatures():
         assert "Member=ListSignatures" in calls and 'STRING "db"' in calls, calls
 
 
+SECURITY = """Host security id: HSI:0!
+
+Level 1
+  ✔ Platform key: valid
+
+The system that runs
+  ✘ Kernel? lockdown: not enabled
+      It is? off
+      Switch it on.
+
+Other
+  ? Revocations: not known
+      Nobody knows
+  ✘ Novelty: not known
+"""
+
+
+def test_security():
+    with Bus(VERSION) as bus:
+        assert bus.lanzactl("security")[0] == SECURITY
+        result = json.loads(bus.lanzactl("security", "--json=short")[0])
+        assert result["host-security-id"] == "HSI:0!" and len(result["attributes"]) == 4, result
+        assert result["attributes"][1]["Metadata"] == {"message": "It is\033 off", "hint": "Switch it on."}, result
+        assert result["attributes"][3] == {"Name": "Novelty", "HsiLevel": 4000000000, "HsiResult": 4000000000}
+        calls = bus.calls()
+        assert "Interface=org.lanzaboote.Lanza1.Security" in calls and "Member=GetHostSecurityAttrs" in calls, calls
+
+
 def test_what_is_asked():
     cases = {
         "create-keys": ("Keys", "Create"), "enroll-keys": ("Firmware", "Enroll"), "sync": ("Esp", "Sync"),
@@ -199,6 +227,7 @@ TESTS = {
     "results-become-json-and-exit-status": test_result,
     "progress-is-one-line-on-a-terminal": test_progress,
     "signatures-become-keys": test_signatures,
+    "attributes-are-grouped-and-marked": test_security,
     "verbs-and-options-become-calls": test_what_is_asked,
     "errors-become-messages-and-exit-statuses": test_errors,
     "without-a-service-of-its-version-root-runs-the-program": test_without_service,

@@ -40,7 +40,7 @@ def options(*verb):
 
 def test_client_page():
     text = page("client/lanzactl.1")
-    assert len(verbs()) == 9
+    assert len(verbs()) == 10
     for verb in verbs():
         assert re.search(rf"^     {verb}\b", text, re.MULTILINE), verb
         for option in options(verb):

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from program_tests import BUILD, LANZAD, Tree, run_tests
 
 LANZACTL = BUILD / os.environ.get("LANZA_VARIANT", "san") / "lanzactl"
-VERBS = ["create-keys", "enroll-keys", "gc", "list", "list-enrolled-keys", "monitor", "setup", "status", "sync"]
+VERBS = ["create-keys", "enroll-keys", "gc", "list", "list-enrolled-keys", "monitor", "security", "setup", "status", "sync"]
 # No bus of this machine is ever asked.
 ENVIRONMENT = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent", "TERM": "xterm", "LANZACTL_LANZAD": str(LANZAD)}
 ENVIRONMENT.pop("NO_COLOR", None)
