@@ -274,6 +274,13 @@ static int judge_access(StatusResult *status, const SurveyPartition *partition) 
                           partition->path);
 }
 
+/* Where other keys are enforced, sync refuses to write what would not start. */
+static const char *sync_hint(const StatusResult *status) {
+        return status->secure_boot && !status->keys_enrolled
+                       ? "'lanzactl setup' does this, too, once the firmware is in Setup Mode."
+                       : "Run 'lanzactl sync'.";
+}
+
 static int judge_partition(const Context *context, StatusResult *status, const Survey *survey) {
         const SurveyPartition *partition = survey->partitions.items;
         const OwnImages own = count_images(survey);
@@ -285,10 +292,10 @@ static int judge_partition(const Context *context, StatusResult *status, const S
         if (r >= 0 && survey->has_secrets && !partition->private)
                 r = judge_access(status, partition);
         if (r >= 0 && partition->images_of_ours == 0)
-                r = add_format(&status->problems, "Run 'lanzactl sync'.", "No image of a generation stands on %s",
+                r = add_format(&status->problems, sync_hint(status), "No image of a generation stands on %s",
                                partition->path);
         if (r >= 0 && own.without_signature > 0 && status->keys_present)
-                r = add_format(&status->problems, "Run 'lanzactl sync'.",
+                r = add_format(&status->problems, sync_hint(status),
                                "%zu of the images on %s are not signed by these keys", own.without_signature,
                                partition->path);
         if (r >= 0)

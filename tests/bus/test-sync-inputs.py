@@ -103,13 +103,10 @@ def test_no_memory():
 
 def add_secrets(tree, number):
     """A generation with a program for initrd secrets, which leaves a trace if it is run."""
-    path = tree.root / f"nix/store/system-{number}/boot.json"
-    document = json.loads(path.read_text())
     program = tree.top / "program"
     program.write_text(f"#!/bin/sh\ntouch {tree.top}/was-run\n")
     program.chmod(0o755)
-    document["org.nixos.bootspec.v1"]["initrdSecrets"] = str(program)
-    path.write_text(json.dumps(document))
+    tree.set_bootspec(number, initrdSecrets=str(program))
 
 
 def contents(tree):
