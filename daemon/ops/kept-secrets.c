@@ -153,6 +153,13 @@ static int64_t time_of(const KeptSecretsSearch *search, const EspImage *image) {
         return st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
 }
 
+/* By what the inventory says, which reads headers and verifies nothing. */
+static bool is_candidate(const KeptSecretsSearch *search, const EspImage *image, const char *toplevel) {
+        return image->regular && image->our_form && image->error == 0 && image->paths.count == REFERENCES &&
+               image->facts.toplevel && strcmp(image->facts.toplevel, toplevel) == 0 &&
+               (!search->certificate || image->facts.signed_by_current);
+}
+
 int kept_secrets_find(const KeptSecretsSearch *search, const char *toplevel, const char *kernel, const char *initrd,
                       KeptSecrets *ret) {
         int64_t newest = INT64_MIN;
@@ -164,8 +171,7 @@ int kept_secrets_find(const KeptSecretsSearch *search, const char *toplevel, con
                 int64_t time;
                 int r;
 
-                if (!image->regular || !image->our_form || image->error < 0 || image->paths.count != REFERENCES ||
-                    (search->certificate && !image->facts.signed_by_current))
+                if (!is_candidate(search, image, toplevel))
                         continue;
                 time = time_of(search, image);
                 if (found.name && time <= newest)

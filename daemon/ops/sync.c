@@ -196,7 +196,7 @@ static int make_plan(Run *run, Failure *failure) {
 }
 
 static int check_privacy(const Run *run, StringList *warnings, Failure *failure) {
-        if (!run->volume.world_readable || !run->system.has_secrets)
+        if (!run->volume.world_readable || !run->system.has_secrets || run->system.wanted.garbage_only)
                 return 0;
         if (run->context->settings->strict_permissions)
                 return failure_set(failure, CONDITION_ESP_NOT_PRIVATE,

@@ -169,8 +169,8 @@ static int warn_of_kept_secrets(WantedSystem *system) {
         if (system->kept_secrets == 0)
                 return 0;
         return string_list_add_format(&system->warnings,
-                                      "%zu boot image%s the initrd secrets that %s: only root's 'lanzactl sync' makes "
-                                      "new ones",
+                                      "%zu boot image%s the initrd secrets that %s: no new ones were handed over, as "
+                                      "root's 'lanzactl sync' does where their programs do not fail",
                                       system->kept_secrets, system->kept_secrets == 1 ? " keeps" : "s keep",
                                       system->kept_secrets == 1 ? "it has" : "they have");
 }

@@ -148,7 +148,8 @@ static void test_service_keeps(void) {
         _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, 0, "sync", NULL);
 
         outcome_assert(outcome, "warnings",
-                       "1 boot image keeps the initrd secrets that it has: only root's 'lanzactl sync' makes new ones");
+                       "1 boot image keeps the initrd secrets that it has: no new ones were handed over, as root's "
+                       "'lanzactl sync' does where their programs do not fail");
         after = machine_snapshot(machine, "boot");
         g_assert_cmpstr(before, ==, after);
         assert_not_run(machine);
@@ -274,6 +275,9 @@ static void test_gc(void) {
         g_assert_cmpstr(left, ==, wanted);
         g_assert_true(has_initrd(machine, "secret"));
         assert_not_run(machine);
+        test_make_folder(machine->root, "boot", 0755); /* what it only removes from may be as it is */
+        machine->settings.strict_permissions = true;
+        outcome_free(machine_run_status(machine, 0, "gc", NULL));
 }
 
 static void test_open_esp(void) {
