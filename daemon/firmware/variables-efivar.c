@@ -37,6 +37,10 @@ static efi_guid_t to_efivar(const Guid *guid) {
         return converted;
 }
 
+static const char *path(void *backend) {
+        return efivarfs_path();
+}
+
 static int check_writable(void *backend) {
         return faccessat(AT_FDCWD, efivarfs_path(), W_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
@@ -105,6 +109,7 @@ static const VariablesOps efivar_ops = {
         .list = list_variables,
         .query_space = query_space,
         .check_writable = check_writable,
+        .path = path,
         .place = "efivarfs",
 };
 

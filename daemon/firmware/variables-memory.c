@@ -296,6 +296,10 @@ static int check_writable(void *userdata) {
         return backend->read_only ? -EROFS : 0;
 }
 
+static const char *path(void *backend) {
+        return ((const MemoryBackend *)backend)->path;
+}
+
 static const VariablesOps memory_ops = {
         .read = read_variable,
         .write = write_variable,
@@ -303,6 +307,7 @@ static const VariablesOps memory_ops = {
         .query_space = query_space,
         .check_writable = check_writable,
         .free = free_backend,
+        .path = path,
         .place = "the test firmware",
 };
 

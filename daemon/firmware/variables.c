@@ -36,6 +36,10 @@ void *variables_backend(Variables *variables, const VariablesOps *ops) {
         return variables->ops == ops ? variables->backend : NULL;
 }
 
+const char *variables_path(const Variables *variables) {
+        return variables->ops->path ? variables->ops->path(variables->backend) : NULL;
+}
+
 const char *variables_place(const Variables *variables) {
         return variables->ops->place;
 }

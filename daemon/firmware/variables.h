@@ -49,7 +49,8 @@ typedef struct VariablesOps {
         int (*query_space)(void *backend, uint64_t *ret_available);
         int (*check_writable)(void *backend);
         void (*free)(void *backend);
-        const char *place; /* for messages: where these variables are */
+        const char *(*path)(void *backend); /* see variables_path(); may be NULL */
+        const char *place;                  /* for messages: where these variables are */
 } VariablesOps;
 
 /* Takes BACKEND over, if it succeeds. */
@@ -84,6 +85,9 @@ int variables_check_writable(Variables *variables, Failure *failure);
 
 /* Bytes left for new variables. Returns -EOPNOTSUPP where kernel or firmware don't tell. */
 int variables_query_space(Variables *variables, uint64_t *ret_available);
+
+/* The folder or file in which other processes' writes show, NULL if there is none. Borrowed. */
+const char *variables_path(const Variables *variables);
 
 /* Where these variables are, for messages. */
 const char *variables_place(const Variables *variables);

@@ -49,6 +49,19 @@ static char *file_path(const KeyStore *store, KeyRole role, KeyFile file) {
         return path_join(store->folder, name);
 }
 
+int key_store_files(const KeyStore *store, StringList *ret) {
+        _cleanup_(free_pointer) char *owner = path_join(store->folder, "GUID");
+        int r = owner ? string_list_add(ret, owner) : -ENOMEM;
+
+        for (KeyRole role = 0; r >= 0 && role < KEY_ROLE_COUNT; role++)
+                for (KeyFile file = 0; r >= 0 && file < KEY_FILE_COUNT; file++) {
+                        _cleanup_(free_pointer) char *path = file_path(store, role, file);
+
+                        r = path ? string_list_add(ret, path) : -ENOMEM;
+                }
+        return r;
+}
+
 static int copy_location(KeyStore *store, const KeyStoreLocation *location) {
         store->in_tree = location->tree != NULL;
         store->tree_length = location->tree ? strlen(location->tree) : 0;

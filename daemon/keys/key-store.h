@@ -73,6 +73,9 @@ int key_store_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure 
  * if there is no such file; BadKeys, with the file and what mends it, if others have access. */
 int key_store_check_private(const KeyStore *store, KeyRole role, Failure *failure);
 
+/* The paths of all files that make up the store, there or not: the owner's GUID, certificates and keys. -ENOMEM. */
+int key_store_files(const KeyStore *store, StringList *ret);
+
 /* What is not as it should be and yet usable, a sentence each: certificates that have expired or are not valid yet at
  * NOW (firmware does not look), folders that others may look into. */
 int key_store_warnings(const KeyStore *store, int64_t now, StringList *ret);

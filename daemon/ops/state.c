@@ -17,9 +17,21 @@ static const Field firmware_fields[] = {
         FIELD(FirmwareState, secure_boot, FIELD_BOOLEAN, "secure-boot"),
         FIELD(FirmwareState, setup_mode, FIELD_BOOLEAN, "setup-mode"),
 };
+/* Nobody is shown it in this form. */
+static const Field system_fields[] = {
+        FIELD(SystemState, keys.owner_guid, FIELD_STRING, "owner-guid"),
+        FIELD_LIST(SystemState, keys.certificates, certificate_record, "certificates"),
+        FIELD(SystemState, firmware.mode, FIELD_STRING, "mode"),
+        FIELD_LIST(SystemState, watch.places, watch_place_record, "places"),
+        FIELD(SystemState, watch.marks[WATCH_KEYS], FIELD_STRING, "keys"),
+        FIELD(SystemState, watch.marks[WATCH_FIRMWARE], FIELD_STRING, "firmware"),
+        FIELD(SystemState, watch.marks[WATCH_ESP], FIELD_STRING, "esp"),
+        FIELD(SystemState, watch.marks[WATCH_GENERATIONS], FIELD_STRING, "generations"),
+};
 static const Record no_parameters = {};
 static const Record key_record = RECORD(KeyState, key_fields);
 static const Record firmware_record = RECORD(FirmwareState, firmware_fields);
+static const Record system_record = RECORD(SystemState, system_fields);
 
 /* Keys that are missing or cannot be read are not present, whatever the reason; status tells it. */
 static int run_key_state(Context *context, const void *parameters, void *result, Failure *failure) {
@@ -62,6 +74,18 @@ static int run_firmware_state(Context *context, const void *parameters, void *re
         return state->mode ? 0 : -ENOMEM;
 }
 
+static int run_system_state(Context *context, const void *parameters, void *result, Failure *failure) {
+        SystemState *state = result;
+        int r;
+
+        r = run_key_state(context, /* parameters= */ NULL, &state->keys, failure);
+        if (r >= 0)
+                r = run_firmware_state(context, /* parameters= */ NULL, &state->firmware, /* failure= */ NULL);
+        if (r == -ENOMEM)
+                return r;
+        return watch_read(context, &state->watch);
+}
+
 const Operation key_state_operation = {
         .verb = "key state",
         .parameters = &no_parameters,
@@ -73,4 +97,10 @@ const Operation firmware_state_operation = {
         .parameters = &no_parameters,
         .result = &firmware_record,
         .run = run_firmware_state,
+};
+const Operation system_state_operation = {
+        .verb = "system state",
+        .parameters = &no_parameters,
+        .result = &system_record,
+        .run = run_system_state,
 };
