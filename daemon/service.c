@@ -40,7 +40,13 @@ static void service_done(Service *service) {
 static int run_operation(void *userdata, const Operation *operation, const void *parameters, void *result,
                          const OperationWatch *watch, Failure *failure) {
         const Service *service = userdata;
-        int r = execution_run(&service->execution, operation, parameters, result, watch, failure);
+        Execution execution = service->execution;
+        int r;
+
+        /* Verbs are told what is odd in the configuration; what properties show is read all the time. */
+        if (!operation->help)
+                execution.warn = NULL;
+        r = execution_run(&execution, operation, parameters, result, watch, failure);
 
         if (r == -EROFS && failure->condition == CONDITION_FAILED && !failure->hint)
                 failure_set_hint(failure, "%s",

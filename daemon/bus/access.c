@@ -12,6 +12,7 @@ static const struct {
         Access access;
 } table[] = {
         {LANZA1_MANAGER, "GetStatus", {ACCESS_EVERYBODY}},
+        {LANZA1_MANAGER, "Reload", {ACCESS_EVERYBODY}},
         {LANZA1_MANAGER, "Cancel", {ACCESS_EVERYBODY}}, /* one's own operations only: manager.c */
         {LANZA1_SECURITY, "GetHostSecurityAttrs", {ACCESS_EVERYBODY}},
         {FWUPD_INTERFACE, "GetHostSecurityAttrs", {ACCESS_EVERYBODY}},
@@ -20,6 +21,9 @@ static const struct {
         {LANZA1_FIRMWARE, "ListSignatures", {ACCESS_EVERYBODY}},
         {LANZA1_ESP, "Sync", {ACCESS_ACTION, LANZA1_ACTION_SYNC}},
         {LANZA1_ESP, "CollectGarbage", {ACCESS_ACTION, LANZA1_ACTION_SYNC}},
+        {LANZA1_ESP, "ListGenerations", {ACCESS_EVERYBODY}},
+        {LANZA1_ESP, "ListImages", {ACCESS_EVERYBODY}},
+        {LANZA1_ESP, "ListPartitions", {ACCESS_EVERYBODY}},
 };
 
 Access access_find(const char *interface, const char *member) {

@@ -8,6 +8,7 @@
 #include "daemon/util/worker.h"
 
 typedef struct Call Call;
+typedef struct Notice Notice;
 
 struct Bus {
         sd_bus *connection; /* borrowed, as the loop */
@@ -17,7 +18,10 @@ struct Bus {
         sd_event_source *writer_source, *reader_source, *progress_source;
         sd_bus_slot *slots[6];
         Callers *callers;
-        Call *calls;                  /* all that are not answered */
+        Call *calls; /* all that are not answered */
+        Notice *notice;
+        const Job *reading;           /* what the reader was given */
+        uint64_t turns;               /* how often it was somebody's turn */
         const char *running;          /* the verb that Manager.Operation shows; "" for none */
         char *host_security_id;       /* Security.HostSecurityId, */
         uint64_t host_security_until; /* if that is not over yet (CLOCK_MONOTONIC) */
@@ -30,6 +34,9 @@ extern const sd_bus_vtable keys_vtable[], firmware_vtable[], esp_vtable[], secur
 
 /* What host security attributes are made of has changed. */
 void security_changed(Bus *bus);
+
+/* Gives the reader what is next, if it has nothing. */
+void bus_read_next(Bus *bus);
 
 /* What Manager.Operation shows may have changed. */
 void bus_note_running(Bus *bus);

@@ -9,6 +9,7 @@
 
 #include "daemon/bus/bus-private.h"
 #include "daemon/bus/call.h"
+#include "daemon/bus/notice.h"
 #include "daemon/util/file.h"
 #include "daemon/util/utf8.h"
 #include "dbus/lanza1-names.h"
@@ -59,16 +60,37 @@ void bus_note_running(Bus *bus) {
         (void)sd_bus_emit_properties_changed(bus->connection, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "Operation", NULL);
 }
 
+/* One at a time is with the reader, so that it can be told at the last moment whose turn it is. */
+void bus_read_next(Bus *bus) {
+        Job *job;
+
+        if (bus->reading || bus->stopping)
+                return;
+        job = notice_next_job(bus->notice);
+        if (!job)
+                job = call_next_read(bus->calls);
+        bus->reading = job;
+        if (job)
+                worker_submit(bus->reader, job);
+}
+
+static void finish_job(Bus *bus, const Job *job) {
+        if (job == bus->reading)
+                bus->reading = NULL;
+        bus_note_running(bus);
+        if (!notice_finish_job(bus->notice, job))
+                call_finish(bus->calls, job);
+}
+
 static int take_finished(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Bus *bus = userdata;
         Worker *worker = source == bus->writer_source ? bus->writer : bus->reader;
         Job *job;
 
-        while ((job = worker_take_finished(worker))) {
-                bus_note_running(bus);
-                call_finish(bus->calls, job);
-        }
+        while ((job = worker_take_finished(worker)))
+                finish_job(bus, job);
         bus_note_running(bus);
+        bus_read_next(bus);
         return 0;
 }
 
@@ -101,8 +123,8 @@ static int start(Bus *bus) {
                 return r;
         r = sd_event_add_time_relative(bus->event, &bus->progress_source, CLOCK_MONOTONIC, PROGRESS_INTERVAL,
                                        /* accuracy= */ 1000, send_progress, bus);
-        if (r < 0)
-                return r;
+        if (r >= 0)
+                r = notice_new(bus, &bus->notice);
         for (size_t i = 0; r >= 0 && i < ARRAY_LENGTH(interfaces); i++)
                 r = sd_bus_add_object_vtable(bus->connection, &bus->slots[i], LANZA1_OBJECT_PATH,
                                              interfaces[i].interface, interfaces[i].vtable, bus);
@@ -141,6 +163,7 @@ Bus *bus_free(Bus *bus) {
         while (bus->calls)
                 call_free(bus->calls);
         free(bus->host_security_id);
+        notice_free(bus->notice);
         free(bus);
         return NULL;
 }

@@ -10,6 +10,7 @@
 #include "daemon/bus/authority.h"
 #include "daemon/bus/dictionary.h"
 #include "daemon/bus/journal.h"
+#include "daemon/bus/notice.h"
 #include "daemon/ops/parameters.h"
 #include "dbus/lanza1-names.h"
 
@@ -34,8 +35,10 @@ struct Call {
         sd_bus_slot *question; /* to polkit */
         uid_t uid;
         uint64_t id;
-        bool queued; /* a worker has it */
+        bool queued;   /* it waits for a worker, or runs */
+        uint64_t turn; /* when one of this user's calls was last given to the reader; 0: none that is known */
         void *parameters, *result;
+        Look look; /* after it */
         Failure failure;
         int r;
         Progress progress;
@@ -61,6 +64,7 @@ void call_free(Call *call) {
         sd_bus_message_unref(call->message);
         structure_free(call->operation->parameters, call->parameters);
         structure_free(call->operation->result, call->result);
+        look_done(&call->look);
         failure_done(&call->failure);
         pthread_mutex_destroy(&call->progress.lock);
         free(call);
@@ -104,12 +108,23 @@ static void note_waiting(void *userdata, const char *name) {
         note_progress(userdata, LANZA1_PHASE_WAITING, 0, 0);
 }
 
+static bool wrote(const Call *call) {
+        return call->operation->mutates && !((const WriteParameters *)call->parameters)->dry_run;
+}
+
 static void run_job(Job *job) {
         Call *call = (Call *)job;
         const OperationWatch watch = {.progress = note_progress, .waiting = note_waiting, .userdata = call};
         const BusHost *host = &call->bus->host;
 
+        if (call->kind->looks) {
+                look_run(&call->look, host);
+                call->r = failure_pass(&call->failure, &call->look.failure, call->look.r);
+                return;
+        }
         call->r = host->run(host->userdata, call->operation, call->parameters, call->result, &watch, &call->failure);
+        if (wrote(call))
+                look_run(&call->look, host);
 }
 
 static int emit_progress(const Call *call, const char *phase, uint64_t done, uint64_t total) {
@@ -144,28 +159,22 @@ void call_send_progress(Call *calls, const Job *job) {
                 (void)emit_progress(call, phase, done, total);
 }
 
-static bool wrote(const Call *call) {
-        return call->operation->mutates && !((const WriteParameters *)call->parameters)->dry_run;
-}
+/* Told before the answer is. */
+static void tell_changes(Call *call) {
+        Notice *notice = call->bus->notice;
 
-static void emit_changes(const Call *call) {
-        const CallKind *kind = call->kind;
-
-        if (!wrote(call))
-                return;
-        (void)sd_bus_emit_signal(call->bus->connection, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "StateChanged", "as", 1,
-                                 kind->state);
-        security_changed(call->bus);
-        if (kind->interface)
-                (void)sd_bus_emit_properties_changed_strv(call->bus->connection, LANZA1_OBJECT_PATH, kind->interface,
-                                                          (char **)kind->properties);
+        if (call->kind->looks)
+                notice_take(notice, &call->look);
+        else if (wrote(call))
+                notice_take_own(notice, call->kind->area, &call->look);
 }
 
 static int append_result(const Call *call, sd_bus_message *reply) {
         const Record *record = call->operation->result;
-
         const Field *list;
 
+        if (call->kind->looks)
+                return 0;
         if (!call->kind->list)
                 return dictionary_append(reply, record, call->result, call->r);
         list = record_field(record, call->kind->list);
@@ -208,7 +217,7 @@ void call_finish(Call *calls, const Job *job) {
         if (!call)
                 return;
         call->queued = false;
-        emit_changes(call);
+        tell_changes(call);
         if (call->r >= 0) {
                 if (call->operation->mutates)
                         journal_call(call->operation->verb, call->uid, call->id, "done", /* message= */ NULL);
@@ -223,25 +232,69 @@ void call_finish(Call *calls, const Job *job) {
         call_end(call);
 }
 
-static Worker *worker_of(const Call *call) {
-        return call->operation->mutates ? call->bus->writer : call->bus->reader;
+static bool writer_is_busy(const Call *calls) {
+        while (calls && !(calls->queued && calls->operation->mutates))
+                calls = calls->next;
+        return calls;
 }
 
 static void submit(Call *call) {
-        call->id = ++call->bus->last_id;
+        Bus *bus = call->bus;
+        bool must_wait = writer_is_busy(bus->calls);
+
+        call->id = ++bus->last_id;
         call->queued = true;
         call->job.run = run_job;
-        if (call->operation->mutates)
+        if (!call->operation->mutates) {
+                bus_read_next(bus);
+                return;
+        }
+        if (must_wait)
                 (void)emit_progress(call, LANZA1_PHASE_QUEUED, 0, 0);
-        worker_submit(worker_of(call), &call->job);
+        worker_submit(bus->writer, &call->job);
 }
 
-/* Whether no worker has it any more. */
+static bool is_before(const Call *a, const Call *b) {
+        if ((a->uid == 0) != (b->uid == 0))
+                return a->uid == 0;
+        return a->turn != b->turn ? a->turn < b->turn : a->id < b->id;
+}
+
+Job *call_next_read(Call *calls) {
+        Call *next = NULL;
+
+        for (Call *call = calls; call; call = call->next)
+                if (call->queued && !call->operation->mutates && (!next || is_before(call, next)))
+                        next = call;
+        if (!next)
+                return NULL;
+        next->bus->turns++;
+        for (Call *call = calls; call; call = call->next)
+                if (call->uid == next->uid)
+                        call->turn = next->bus->turns;
+        notice_begin(next->bus->notice, &next->look);
+        return &next->job;
+}
+
+bool call_area_is_busy(const Call *calls, WatchArea area) {
+        for (const Call *call = calls; call; call = call->next)
+                if (call->queued && wrote(call) && call->kind->area == area)
+                        return true;
+        return false;
+}
+
+/* Whether it has left the queue; what runs cannot. */
 static bool withdraw(Call *call) {
-        if (call->queued && !worker_cancel(worker_of(call), &call->job))
-                return false;
-        call->queued = false;
-        return true;
+        Bus *bus = call->bus;
+        bool runs;
+
+        if (!call->queued)
+                return true;
+        runs = call->operation->mutates ? !worker_cancel(bus->writer, &call->job) : bus->reading == &call->job;
+        if (!runs && wrote(call))
+                notice_soon(bus->notice);
+        call->queued = runs;
+        return !runs;
 }
 
 void call_sender_left(Call *calls, const char *name) {
@@ -309,7 +362,7 @@ static int read_parameters(const Call *call, void **ret, sd_bus_error *error) {
         if (!parameters)
                 return -ENOMEM;
         r = sd_bus_message_rewind(call->message, /* complete= */ true);
-        if (r >= 0 && !call->kind->list)
+        if (r >= 0 && !call->kind->list && !call->kind->looks)
                 r = dictionary_read(call->message, record, call->kind->withheld, call->uid, parameters, error);
         else if (r >= 0 && call->kind->argument)
                 r = sd_bus_message_read(call->message, "s", &text);
@@ -392,6 +445,13 @@ static int check_limits(const Bus *bus, uid_t uid, sd_bus_error *error) {
         return failure.message ? bus_error_set_failure(error, &failure) : 0;
 }
 
+/* Whoever had a turn while others wait does not become a newcomer by another call. */
+static uint64_t turn_of(const Call *calls, uid_t uid) {
+        while (calls && calls->uid != uid)
+                calls = calls->next;
+        return calls ? calls->turn : 0;
+}
+
 /* Takes MESSAGE into the list of calls. */
 static int call_new(Bus *bus, sd_bus_message *message, const CallKind *kind, uid_t uid, Call **ret) {
         Call *call = calloc(1, sizeof(*call));
@@ -401,9 +461,10 @@ static int call_new(Bus *bus, sd_bus_message *message, const CallKind *kind, uid
         pthread_mutex_init(&call->progress.lock, /* attr= */ NULL);
         call->bus = bus;
         call->kind = kind;
-        call->operation = operation_find(kind->verb);
+        call->operation = kind->looks ? &system_state_operation : operation_find(kind->verb);
         call->message = sd_bus_message_ref(message);
         call->uid = uid;
+        call->turn = turn_of(bus->calls, uid);
         call->next = bus->calls;
         if (call->next)
                 call->next->previous = call;

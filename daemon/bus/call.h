@@ -9,6 +9,7 @@
  * A call whose sender leaves the bus before it runs is dropped. */
 
 #include "daemon/bus/bus-private.h"
+#include "daemon/ops/watch.h"
 
 /* What a method does. */
 typedef struct CallKind {
@@ -17,9 +18,8 @@ typedef struct CallKind {
         const char *list;            /* → aa{sv}: the field of the result that is the answer; NULL: a{sv} → a{sv} */
         const char *argument;        /* with LIST: s → aa{sv}, the parameter that is asked for; NULL: no argument */
         void (*finished)(Bus *bus, const void *result); /* told of a good result, before it is sent; may be NULL */
-        const char *state;                              /* what it changes, for StateChanged */
-        const char *interface;                          /* whose properties change with it; NULL: none */
-        const char *const *properties;                  /* which; ended by NULL */
+        WatchArea area;                                 /* what an operation that writes changes */
+        bool looks;                                     /* () → (): no operation, but a look at what others did */
 } CallKind;
 
 /* For a method's handler in a vtable. */
@@ -39,6 +39,13 @@ void call_finish(Call *calls, const Job *job);
 
 /* Sends how far JOB is, if that is news. */
 void call_send_progress(Call *calls, const Job *job);
+
+/* Of those that wait for the reader, the one whose turn it is, NULL if there is none: root's before others', then those
+ * of the user who was longest without one, then the oldest. */
+Job *call_next_read(Call *calls);
+
+/* Whether an operation that changes AREA waits or runs. */
+bool call_area_is_busy(const Call *calls, WatchArea area);
 
 /* JOB's verb. */
 const char *call_verb(const Call *calls, const Job *job);

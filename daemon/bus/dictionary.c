@@ -256,7 +256,7 @@ int dictionary_append_list(sd_bus_message *message, const Record *record, const 
         return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-static int append_value(sd_bus_message *message, const Field *field, const void *value) {
+int dictionary_append_value(sd_bus_message *message, const Field *field, const void *value) {
         switch (field->type) {
         case FIELD_BOOLEAN:
                 return sd_bus_message_append(message, "b", (int)*(const bool *)value);
@@ -290,7 +290,7 @@ static int append_field(sd_bus_message *message, const Field *field, const void 
         if (r >= 0)
                 r = sd_bus_message_open_container(message, SD_BUS_TYPE_VARIANT, signatures[field->type]);
         if (r >= 0)
-                r = append_value(message, field, field_at_const(field, structure));
+                r = dictionary_append_value(message, field, field_at_const(field, structure));
         if (r >= 0)
                 r = sd_bus_message_close_container(message);
         return r < 0 ? r : sd_bus_message_close_container(message);
@@ -326,7 +326,15 @@ static bool same_memories(const MemoryList *a, const MemoryList *b) {
         return a->count == b->count;
 }
 
-static bool same_value(const Field *field, const void *a, const void *b) {
+static bool same_records(const Record *record, const RecordList *a, const RecordList *b) {
+        for (size_t i = 0; a->count == b->count && i < a->count; i++)
+                if (!dictionary_equal(record, (const char *)a->items + i * record->size,
+                                      (const char *)b->items + i * record->size))
+                        return false;
+        return a->count == b->count;
+}
+
+bool dictionary_same_value(const Field *field, const void *a, const void *b) {
         switch (field->type) {
         case FIELD_BOOLEAN:
                 return *(const bool *)a == *(const bool *)b;
@@ -344,7 +352,7 @@ static bool same_value(const Field *field, const void *a, const void *b) {
         case FIELD_MEMORIES:
                 return same_memories(a, b);
         case FIELD_RECORDS:
-                break;
+                return same_records(field->record, a, b);
         }
         return false;
 }
@@ -353,7 +361,7 @@ bool dictionary_equal(const Record *record, const void *a, const void *b) {
         for (size_t i = 0; i < record->field_count; i++) {
                 const Field *field = &record->fields[i];
 
-                if (!same_value(field, field_at_const(field, a), field_at_const(field, b)))
+                if (!dictionary_same_value(field, field_at_const(field, a), field_at_const(field, b)))
                         return false;
         }
         return true;

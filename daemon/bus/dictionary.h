@@ -26,5 +26,9 @@ int dictionary_append(sd_bus_message *message, const Record *record, const void 
 /* Appends the structs of LIST as aa{sv}. */
 int dictionary_append_list(sd_bus_message *message, const Record *record, const RecordList *list);
 
-/* Whether two structs of a record without lists of records say the same; of memory, that it is the same memory. */
+/* Appends VALUE as it stands in a dictionary, without the variant around it. */
+int dictionary_append_value(sd_bus_message *message, const Field *field, const void *value);
+
+/* Whether two structs, or two values of one field, say the same. */
 bool dictionary_equal(const Record *record, const void *a, const void *b);
+bool dictionary_same_value(const Field *field, const void *a, const void *b);

@@ -2,9 +2,14 @@
 #include "daemon/bus/call.h"
 
 static const CallKind status_kind = {.verb = "status"};
+static const CallKind reload_kind = {.looks = true};
 
 static int method_get_status(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return call_start(userdata, message, &status_kind, error);
+}
+
+static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return call_start(userdata, message, &reload_kind, error);
 }
 
 static int method_cancel(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -33,6 +38,7 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("Operation", "s", get_operation, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("a{sv}", result),
                                 method_get_status, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("t", id), SD_BUS_NO_RESULT, method_cancel,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("t", id, "s", operation, "s", phase, "t", done, "t", total), 0),
