@@ -25,7 +25,7 @@ SUITE = "trixie"
 
 # Installed in the machine. What only tests on the host use is here too: they call it by chroot.
 PACKAGES = [
-    "systemd", "systemd-sysv", "systemd-boot", "systemd-boot-efi", "systemd-ukify", "dbus", "polkitd", "kmod", "udev",
+    "systemd", "systemd-sysv", "systemd-boot", "systemd-boot-efi", "systemd-ukify", "dbus", "polkitd", "login", "kmod", "udev",
     "util-linux", "e2fsprogs", "dosfstools", "busybox-static", "efitools", "python3-virt-firmware",
     "libefivar1t64", "libjansson4", "libssl3t64",
 ]
@@ -48,8 +48,13 @@ MASKED = [
     "modprobe@drm.service", "modprobe@configfs.service", "modprobe@loop.service", "modprobe@dm_mod.service",
     "modprobe@fuse.service", "modprobe@efi_pstore.service", "dev-hugepages.mount", "dev-mqueue.mount",
     "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount", "sys-kernel-config.mount",
-    "proc-sys-fs-binfmt_misc.automount", "getty.target", "boot.automount", "efi.automount",
+    "proc-sys-fs-binfmt_misc.automount", "getty.target", "boot.automount", "efi.automount", "user@.service",
 ]
+
+# People who may log in, and their numbers.
+PEOPLE = [("ada", 1000), ("berta", 1001)]
+ADMINISTRATORS = ["ada"]
+PASSWORD = "correct horse"
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GUEST = os.path.join(HERE, "guest")
@@ -164,6 +169,24 @@ def debian():
     return cached("debian", key_of(SUITE, PACKAGES, UNPACKED, recipe), make_debian)
 
 
+def append(path, *lines):
+    with open(path, "a", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in lines)
+
+
+def add_people(tree):
+    """PEOPLE, of whom ADMINISTRATORS are in the group wheel, as NixOS has it."""
+    secret = run("openssl", "passwd", "-5", "-salt", "lanza", PASSWORD).strip()
+    append(tree + "/etc/group", "wheel:x:1100:" + ",".join(ADMINISTRATORS))
+    for name, number in PEOPLE:
+        append(tree + "/etc/passwd", f"{name}:x:{number}:{number}::/home/{name}:/bin/bash")
+        append(tree + "/etc/group", f"{name}:x:{number}:")
+        append(tree + "/etc/shadow", f"{name}:{secret}:20000:0:99999:7:::")
+        os.makedirs(f"{tree}/home/{name}", 0o700)
+        os.chown(f"{tree}/home/{name}", number, number)
+    shutil.copy(os.path.join(GUEST, "wheel.rules"), tree + "/etc/polkit-1/rules.d/10-wheel.rules")
+
+
 def make_root(folder, base):
     """FOLDER/root.ext4: BASE's tree with the agent, and without what takes time at boot."""
     tree = os.path.join(folder, "tree")
@@ -182,7 +205,9 @@ def make_root(folder, base):
         os.unlink(units + "default.target")
     os.symlink("machine.target", units + "default.target")
     os.makedirs(tree + "/usr/lib/tests")
-    shutil.copy(os.path.join(GUEST, "agent"), tree + "/usr/lib/tests/agent")
+    for name in ("agent", "screen"):
+        shutil.copy(os.path.join(GUEST, name), tree + "/usr/lib/tests/" + name)
+    add_people(tree)
     with open(tree + "/etc/machine-id", "w", encoding="ascii") as file:
         file.write("0123456789abcdef0123456789abcdef\n")
     with open(tree + "/etc/hostname", "w", encoding="ascii") as file:
@@ -210,8 +235,8 @@ class Images:
         guest = {name: read(os.path.join(GUEST, name)).decode() for name in sorted(os.listdir(GUEST))}
         with open(__file__, encoding="utf-8") as file:
             source = file.read()
-        recipe = source[source.index("def make_root"):source.index("class Images")]
-        key = key_of(os.path.basename(self.debian), guest, MASKED, recipe)
+        recipe = source[source.index("def append"):source.index("class Images")]
+        key = key_of(os.path.basename(self.debian), guest, MASKED, PEOPLE, ADMINISTRATORS, PASSWORD, recipe)
         self.root = cached("root", key, lambda folder: make_root(folder, self.debian)) + "/root.ext4"
 
     def initrd(self, name, size=0):

@@ -177,6 +177,8 @@ class Machine:
             "-device", "virtio-rng-pci",
             "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=agent",
             "-chardev", f"socket,id=agent,path={self.path('agent')},server=on,wait=off",
+            "-chardev", f"socket,id=monitor,path={self.path('monitor')},server=on,wait=off",
+            "-mon", "chardev=monitor,mode=control",
             *extra,
         ]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
