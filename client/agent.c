@@ -12,8 +12,8 @@
 extern char **environ;
 
 enum {
-        NOTIFY_FD = 3, /* as in the command line below */
-        READY_MILLISECONDS = 5000,
+        NOTIFY_FD = 3,              /* as in the command line below */
+        READY_MILLISECONDS = 30000, /* polkitd may have to be started first */
 };
 
 static int spawn(int notify_fd, pid_t *ret) {

@@ -27,39 +27,105 @@ static bool asks_for_microsoft(const Way *way) {
                !json_object_get(way->options, "yes-this-might-brick-my-machine");
 }
 
-static void say_plan(const Way *way) {
+/* "/boot", or "2 ESPs". Without one the first step that writes refuses, and says why. */
+static void say_target(FILE *out, json_t *partitions) {
+        const char *path = text_of(json_array_get(partitions, 0), "path");
+
+        if (json_array_size(partitions) > 1)
+                fprintf(out, "%zu ESPs", json_array_size(partitions));
+        else
+                fputs(*path ? path : "the ESP", out);
+}
+
+/* The service asks polkit, and polkit the person, once for each step that writes. */
+static bool asks_for_passwords(const Way *way) {
+        return geteuid() != 0 && json_object_size(way->session->own) == 0 && !way->dry_run;
+}
+
+static void say_plan(const Way *way, json_t *status) {
         FILE *out = way->session->format == FORMAT_TEXT ? stdout : stderr;
+        size_t generations = json_array_size(json_object_get(status, "generations"));
 
         if (way->session->quiet && way->yes)
                 return;
-        fprintf(out, "This will\n");
+        fputs("This will\n", out);
         if (way->create)
-                fprintf(out, "  - make the keys that are missing\n");
-        fprintf(out, "  - bring signed images of all generations and a signed boot loader to the ESP\n"
-                     "  - check that this machine boots from them\n");
+                fputs("  - make the keys that are missing\n", out);
+        fprintf(out, "  - write signed images of %zu generation%s, and a signed boot loader, to ", generations,
+                generations == 1 ? "" : "s");
+        say_target(out, json_object_get(status, "partitions"));
+        fputs("\n  - check that this machine boots from them\n", out);
         if (way->enroll)
-                fprintf(out,
-                        "  - enroll the keys in the firmware, which from the next start on runs only what they allow\n");
+                fputs("  - enroll the keys in the firmware, which from the next start on runs only\n"
+                      "    what they allow\n",
+                      out);
         else if (way->is_tree)
-                fprintf(out,
-                        "and leave the firmware alone, for this is a tree: run setup again on the machine itself.\n");
+                fputs("and leave the firmware alone, for this is a tree: run setup again on the\n"
+                      "machine itself.\n",
+                      out);
         else
-                fprintf(out, "and leave the firmware alone, which has these keys already.\n");
+                fputs("and leave the firmware alone, which has these keys already.\n", out);
+        if (asks_for_passwords(way))
+                fputs("Before each step that changes something, an administrator's password is asked\n"
+                      "for.\n",
+                      out);
 }
 
-static bool read_answer(char *answer, size_t size) {
+/* One line without its end. Nothing but "no" comes of a closed terminal. */
+static void read_answer(const char *question, char *answer, size_t size) {
+        printf("%s ", question);
         fflush(stdout);
-        if (!fgets(answer, (int)size, stdin))
-                return false;
+        if (!fgets(answer, (int)size, stdin)) {
+                putchar('\n');
+                snprintf(answer, size, "no");
+        }
+        if (!strchr(answer, '\n') && strlen(answer) == size - 1)
+                for (int c = getchar(); c != EOF && c != '\n'; c = getchar())
+                        ;
         answer[strcspn(answer, "\n")] = '\0';
-        return true;
+}
+
+static bool is_no(const char *answer) {
+        return strcmp(answer, "no") == 0 || strcmp(answer, "n") == 0 || !*answer;
+}
+
+/* Whether to go on. What is no answer is asked again: nobody should have to begin anew for a slip. */
+static bool ask_yes(void) {
+        char answer[16];
+
+        do {
+                read_answer("\nGo on? [yes/no]", answer, sizeof(answer));
+                if (strcmp(answer, "yes") == 0 || strcmp(answer, "y") == 0)
+                        return true;
+        } while (!is_no(answer));
+        return false;
+}
+
+/* Whether to go on, and with whose certificates: what only Microsoft's certificates take away is named first, so that
+ * whoever does without them has said so. */
+static bool ask_microsoft(json_t *options) {
+        char answer[16];
+
+        puts("\nWhose certificates shall the firmware trust?\n"
+             "  microsoft  this machine's and Microsoft's. Microsoft signed Windows, other\n"
+             "             systems' boot loaders, and for their makers the firmware of\n"
+             "             graphics cards and other devices.\n"
+             "  own        this machine's alone. Devices whose firmware Microsoft signed stay\n"
+             "             off: with such a graphics card the machine shows nothing any more,\n"
+             "             not even the firmware's settings.\n"
+             "  no         change nothing");
+        do {
+                read_answer("\nGo on? [microsoft/own/no]", answer, sizeof(answer));
+                if (strcmp(answer, "microsoft") == 0)
+                        return json_object_set_new(options, "microsoft", json_string("all")) == 0;
+                if (strcmp(answer, "own") == 0)
+                        return json_object_set_new(options, "yes-this-might-brick-my-machine", json_true()) == 0;
+        } while (!is_no(answer));
+        return false;
 }
 
 /* Returns 0 to go on, or an exit status. */
 static int ask(Way *way) {
-        char answer[16];
-        bool microsoft = asks_for_microsoft(way), yes;
-
         if (way->yes || way->dry_run)
                 return 0;
         if (!isatty(STDIN_FILENO)) {
@@ -67,18 +133,7 @@ static int ask(Way *way) {
                          "Add '--yes' if all of this is to be done.");
                 return STATUS_USAGE;
         }
-        if (microsoft)
-                printf("\nFirmware of graphics cards and other devices is often signed by Microsoft, as is Windows. Without\n"
-                       "Microsoft's certificates such devices stay dark.\n"
-                       "Go on? yes: with Microsoft's certificates; own: with your keys alone; no: change nothing [no] ");
-        else
-                printf("\nGo on? [yes/no] ");
-        if (!read_answer(answer, sizeof(answer)))
-                answer[0] = '\0';
-        yes = strcmp(answer, "yes") == 0 || strcmp(answer, "y") == 0;
-        if (yes && microsoft)
-                json_object_set_new(way->options, "microsoft", json_string("all"));
-        if (yes || (microsoft && strcmp(answer, "own") == 0))
+        if (asks_for_microsoft(way) ? ask_microsoft(way->options) : ask_yes())
                 return 0;
         puts("Nothing was changed.");
         return STATUS_FAILED;
@@ -195,7 +250,7 @@ static int find_and_go(Way *way) {
         r = find_way(way, status);
         if (r != 0)
                 return r;
-        say_plan(way);
+        say_plan(way, status);
         r = ask(way);
         if (r != 0)
                 return r;
@@ -203,6 +258,9 @@ static int find_and_go(Way *way) {
         if (r == 0 || r == STATUS_IN_PART) {
                 print_json(way->session, way->results);
                 say_end(way, status);
+        } else if (!way->dry_run && json_object_size(way->results) > 0) {
+                complain("setup ended before all was done\n"
+                         "What it did stays, and is whole. Run it again once this is mended: it goes on from there.");
         }
         return r;
 }

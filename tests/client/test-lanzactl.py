@@ -41,7 +41,8 @@ def usage(*arguments):
 
 
 def on_terminal(*arguments, answer=None, status=0, lanzad=LANZAD, **environment):
-    """What a person sees who types ARGUMENTS, and ANSWER as soon as there is a question."""
+    """What a person sees who types ARGUMENTS, and the words of ANSWER, each as soon as there is a question."""
+    words = [] if answer is None else answer.split(",")
     child, fd = pty.fork()
     if child == 0:
         os.execve(LANZACTL, [str(LANZACTL), *arguments], {**ENVIRONMENT, "LANZACTL_LANZAD": str(lanzad), **environment})
@@ -54,9 +55,8 @@ def on_terminal(*arguments, answer=None, status=0, lanzad=LANZAD, **environment)
         if not data:
             break
         seen += data
-        if answer is not None and seen.endswith(b"] "):
-            os.write(fd, answer.encode() + b"\n")
-            answer = None
+        if words and seen.endswith(b"] "):
+            os.write(fd, words.pop(0).encode() + b"\n")
     ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(fd)
     text = seen.decode("utf-8", "replace").replace("\r\n", "\n")
@@ -308,7 +308,7 @@ def test_setup_of_a_tree():
         before = tree.snapshot()
         assert "'--yes'" in run("setup", tree.option(), status=2)[1]
         assert "'--yes'" in run("setup", tree.option(), "--json=short", status=2)[1]
-        for word in ("no", "", "yesterday", "own"):
+        for word in ("no", "", "\4", "yesterday,no", "own,n", "yes" * 20 + ",no"):
             text = on_terminal("setup", tree.option(), answer=word, status=1)
             assert "make the keys that are missing" in text and text.endswith("Nothing was changed.\n"), text
         assert "A dry run" in run("setup", "--dry-run", tree.option())[0]
@@ -332,8 +332,8 @@ def setup_machine(**status):
 
 def test_setup_of_a_machine():
     with setup_machine(keys_present=False) as machine:
-        text = on_terminal("setup", "--timeout=7", answer="yes", lanzad=machine.path)
-        assert "with Microsoft's certificates" in text and "Wrote db: 1 added" in text, text
+        text = on_terminal("setup", "--timeout=7", answer="microsoft", lanzad=machine.path)
+        assert "Whose certificates shall the firmware trust?" in text and "Wrote db: 1 added" in text, text
         assert text.endswith("One thing is left: reboot, for example with 'systemctl reboot'.\n"), text
         verbs = machine.calls()
         assert [call[0] for call in verbs] == ["status", "create-keys", "sync", "status", "enroll-keys"], verbs
@@ -341,10 +341,12 @@ def test_setup_of_a_machine():
         assert verbs[2] == ["sync", "--timeout=7"]
 
         on_terminal("setup", answer="own", lanzad=machine.path)
-        assert machine.calls()[-1] == ["enroll-keys"]
+        assert machine.calls()[-1] == ["enroll-keys", "--yes-this-might-brick-my-machine"]
         on_terminal("setup", answer="no", lanzad=machine.path, status=1)
         assert machine.calls() == [["status"]]
-        text = on_terminal("setup", "--microsoft=windows", answer="own", lanzad=machine.path, status=1)
+        on_terminal("setup", answer="yes,no", lanzad=machine.path, status=1)
+        assert machine.calls() == [["status"]]
+        text = on_terminal("setup", "--microsoft=windows", answer="no", lanzad=machine.path, status=1)
         assert "Go on? [yes/no]" in text and machine.calls() == [["status"]]
         run("setup", "--yes", "--microsoft=windows", lanzad=machine.path)
         assert machine.calls()[-1] == ["enroll-keys", "--microsoft=windows"]
