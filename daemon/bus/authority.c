@@ -4,16 +4,28 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "daemon/util/macro.h"
+#include "dbus/lanza1-names.h"
 
 /* polkit's interface org.freedesktop.PolicyKit1.Authority: CheckAuthorization(subject (sa{sv}), action_id s, details
  * a{ss}, flags u, cancellation_id s) → (is_authorized b, is_challenge b, details a{ss}). */
 enum { CHECK_ALLOW_USER_INTERACTION = 1 };
 
 #define SECONDS UINT64_C(1000000)
-#define ANSWER_MAX (5 * SECONDS)
+#define ANSWER_MAX (25 * SECONDS) /* as long as the bus waits for polkitd to come up */
 #define ANSWER_WITH_PASSWORD_MAX (300 * SECONDS)
 
-#define HINT "\nRun this as root, for example with sudo."
+/* What is refused, as a person would say it, and why an administrator's password alone is sometimes not enough. */
+static const struct {
+        const char *action, *what, *where;
+} actions[] = {
+        {LANZA1_ACTION_SYNC, "writing boot images", ""},
+        {LANZA1_ACTION_MANAGE_KEYS, "making or changing Secure Boot keys", ""},
+        {LANZA1_ACTION_ENROLL, "changing the firmware's Secure Boot settings",
+         ", given at this machine itself and not from a remote shell"},
+};
 
 typedef struct Question {
         AuthorityAnswer answer;
@@ -31,6 +43,21 @@ static int read_answer(sd_bus_message *reply, int *ret_allowed, int *ret_challen
         return r <= 0 ? -EBADMSG : 0;
 }
 
+/* An action that is missing in the table is named as polkit knows it. */
+static void refuse(sd_bus_error *error, const char *name, const char *action, const char *reason) {
+        const char *what = action, *where = "";
+
+        for (size_t i = 0; i < ARRAY_LENGTH(actions); i++)
+                if (strcmp(actions[i].action, action) == 0) {
+                        what = actions[i].what;
+                        where = actions[i].where;
+                }
+        sd_bus_error_setf(error, name,
+                          "Not authorised for %s (%s): %s\n"
+                          "This takes an administrator's password%s. Or run it as root, for example with sudo.",
+                          what, action, reason, where);
+}
+
 static int take_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unused) {
         const Question *question = userdata;
         sd_bus_error why = SD_BUS_ERROR_NULL;
@@ -38,17 +65,13 @@ static int take_answer(sd_bus_message *reply, void *userdata, sd_bus_error *unus
 
         if (sd_bus_message_is_method_error(reply, /* name= */ NULL) || read_answer(reply, &allowed, &challenge) < 0) {
                 allowed = false;
-                sd_bus_error_setf(&why, SD_BUS_ERROR_ACCESS_DENIED,
-                                  "polkit gives no answer about %s, and without one only root may do this" HINT,
-                                  question->action);
+                refuse(&why, SD_BUS_ERROR_ACCESS_DENIED, question->action,
+                       "polkit gives no answer, and without one only root may do this");
         } else if (!allowed && challenge) {
-                sd_bus_error_setf(
-                        &why, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
-                        "An administrator's password is needed for %s, and the call does not allow to ask for it" HINT,
-                        question->action);
+                refuse(&why, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, question->action,
+                       "nobody could be asked for an administrator's password here");
         } else if (!allowed) {
-                sd_bus_error_setf(&why, SD_BUS_ERROR_ACCESS_DENIED, "polkit does not allow this caller %s" HINT,
-                                  question->action);
+                refuse(&why, SD_BUS_ERROR_ACCESS_DENIED, question->action, "polkit refuses it");
         }
         question->answer(question->userdata, allowed, &why);
         sd_bus_error_free(&why);
