@@ -123,6 +123,15 @@ def enforce(plan, machine):
         assert status["booted-toplevel"] == machine.generations[3]
         assert status["booted-stub"].startswith("lanzastub ") and status["booted-loader"].startswith("systemd-boot ")
         assert status["problems"] == [], status["problems"]
+    with plan.step("security-tells-how-it-was-booted"):
+        security = json.loads(machine.run("lanzactl security --json=short").text)
+        results = {attribute["AppstreamId"].partition(".hsi.")[2]: attribute.get("HsiResult") for attribute in security["attributes"]}
+        assert results == {
+            "Uefi.SecureBoot": 1, "Uefi.Pk": 3, "Uefi.BootserviceVars": 5, "Uefi.Db": 12, "Kernel.Lockdown": 1, "BootFilesVerified": 3,
+            "BootedByStub": 11, "BootedImageSigned": 3, "Pcr11Measured": 14, "PrivateKeys": 5, "Revocations": None,
+        }, security  # fmt: skip
+        # The one thing that is wrong: this machine has no TPM.
+        assert security["host-security-id"] == "HSI:1!", security
 
 
 def renew(plan, machine):
