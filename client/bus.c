@@ -18,7 +18,7 @@
 
 enum { RELOAD_MICROSECONDS = 5000000 };
 
-/* Verbs and what serves them. */
+/* Verbs and what serves them; one that has several rows is served by as many calls, whose answers become one. */
 typedef struct Method {
         const char *verb, *interface, *member;
         bool writes;          /* not for everybody: there may be a password to type */
@@ -34,6 +34,9 @@ static const Method methods[] = {
         {"sync", LANZA1_ESP, "Sync", .writes = true},
         {"gc", LANZA1_ESP, "CollectGarbage", .writes = true},
         {"status", LANZA1_MANAGER, "GetStatus"},
+        {"list", LANZA1_ESP, "ListGenerations", .list = "generations"},
+        {"list", LANZA1_ESP, "ListImages", .list = "images"},
+        {"list", LANZA1_ESP, "ListPartitions", .list = "partitions"},
         {"list-enrolled-keys", LANZA1_FIRMWARE, "ListSignatures", .list = "keys", .argument = "variable"},
         {"security", LANZA1_SECURITY, "GetHostSecurityAttrs", .list = "attributes", .property = "HostSecurityId",
          .property_member = "host-security-id"},
@@ -44,6 +47,14 @@ static const Method *find_method(const char *verb) {
                 if (strcmp(methods[i].verb, verb) == 0)
                         return &methods[i];
         abort(); /* every caller has one of these verbs */
+}
+
+/* The next row of the same verb, or NULL. */
+static const Method *next_method(const Method *method) {
+        const Method *next = method + 1;
+
+        return next < methods + sizeof(methods) / sizeof(*methods) && strcmp(next->verb, method->verb) == 0 ? next
+                                                                                                            : NULL;
 }
 
 bool bus_verb_writes(const char *verb) {
@@ -67,6 +78,7 @@ static char *reason_text(const char *what, const char *why) {
 }
 
 static void take_failure(Call *call, const sd_bus_error *error) {
+        json_decref(call->result);
         call->result = error_object(error->name, error->message ? error->message : "");
         call->status = error_exit_status(error->name);
 }
@@ -77,7 +89,13 @@ static void take_result(Call *call, json_t *result) {
 
         call->status = status ? (int)json_integer_value(status) : STATUS_DONE;
         json_object_del(result, LANZA1_EXIT_STATUS);
-        call->result = call->method->list ? json_pack("{s:o}", call->method->list, result) : result;
+        if (!call->method->list) {
+                call->result = result;
+                return;
+        }
+        if (!call->result)
+                call->result = json_object();
+        json_object_set_new(call->result, call->method->list, result);
 }
 
 static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *unused) {
@@ -228,6 +246,11 @@ int bus_call(sd_bus *bus, const Session *session, const char *verb, json_t *opti
         int r;
 
         r = send_and_wait(bus, &call, options);
+        while (r >= 0 && call.status == STATUS_DONE && next_method(call.method)) {
+                call.method = next_method(call.method);
+                call.over = false;
+                r = send_and_wait(bus, &call, options);
+        }
         if (r >= 0 && call.status == STATUS_DONE && call.method->property)
                 add_property(bus, &call);
         if (r < 0 && !call.over)

@@ -177,6 +177,14 @@ static void print_row(const Session *session, Color color, json_t *row, size_t c
         putchar('\n');
 }
 
+static bool column_is_empty(json_t *rows, size_t column) {
+        json_t *row;
+        size_t i;
+
+        json_array_foreach(rows, i, row) if (*cell_text(row, column)) return false;
+        return true;
+}
+
 void print_table(const Session *session, const char *const headings[], size_t columns, json_t *rows) {
         json_auto_t *heading = json_array();
         size_t widths[COLUMNS_MAX] = {};
@@ -185,6 +193,8 @@ void print_table(const Session *session, const char *const headings[], size_t co
 
         if (json_array_size(rows) == 0)
                 return;
+        while (columns > 1 && column_is_empty(rows, columns - 1))
+                columns--;
         for (size_t column = 0; column < columns; column++) {
                 json_array_append_new(heading, json_string(headings[column]));
                 widths[column] = text_width(headings[column]);

@@ -55,5 +55,5 @@ json_int_t number_of(json_t *result, const char *name);
 bool truth_of(json_t *result, const char *name);
 
 /* A table, or nothing where there are no rows: an array of rows, each an array of strings. The widths are those of the
- * longest cells, in characters. */
+ * longest cells, in characters. Columns at the end in which nothing stands are left out. */
 void print_table(const Session *session, const char *const headings[], size_t columns, json_t *rows);

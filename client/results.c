@@ -5,15 +5,7 @@
 #include "client/pager.h"
 #include "client/print.h"
 
-static int run_and_show(const Session *session, const char *verb, json_t *options, ResultPrinter *printer, bool pages,
-                        json_t **ret_result) {
-        json_t *result = NULL;
-        int r;
-
-        r = operation_call(session, verb, options, &result);
-        *ret_result = result;
-        if (!result)
-                return r;
+void show_result(const Session *session, json_t *result, ResultPrinter *printer, bool pages) {
         if (!print_json(session, result) && !session->quiet) {
                 if (pages)
                         pager_print(session, printer, result);
@@ -21,6 +13,16 @@ static int run_and_show(const Session *session, const char *verb, json_t *option
                         printer(session, result);
         }
         print_warnings(result);
+}
+
+static int run_and_show(const Session *session, const char *verb, json_t *options, ResultPrinter *printer, bool pages,
+                        json_t **ret_result) {
+        int r;
+
+        *ret_result = NULL;
+        r = operation_call(session, verb, options, ret_result);
+        if (*ret_result)
+                show_result(session, *ret_result, printer, pages);
         return r;
 }
 

@@ -7,6 +7,10 @@
 
 typedef void ResultPrinter(const Session *session, json_t *result);
 
+/* Shows RESULT as JSON, or by PRINTER unless the session is quiet, if PAGES through a pager where it is longer than the
+ * screen; warnings in any case. */
+void show_result(const Session *session, json_t *result, ResultPrinter *printer, bool pages);
+
 /* Runs VERB and shows its result: as JSON, or by PRINTER unless the session is quiet; warnings in any case. Returns the
  * exit status. */
 int run_and_print(const Session *session, const char *verb, json_t *options, ResultPrinter *printer);

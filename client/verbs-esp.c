@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "client/operation.h"
-#include "client/pager.h"
 #include "client/print.h"
 #include "client/results.h"
 #include "client/verb.h"
@@ -114,6 +113,39 @@ static int sync_as_hook(Session *session, json_t *options) {
         return STATUS_DONE;
 }
 
+static void print_images(const Session *session, json_t *images) {
+        static const char *const headings[] = {"IMAGE", "SIZE", "MARKS", "PROBLEM"};
+        json_auto_t *rows = json_array();
+        json_t *image;
+        size_t i;
+
+        json_array_foreach(images, i, image) {
+                char size[SIZE_TEXT_MAX], tries[SIZE_TEXT_MAX], marks[MARKS_MAX] = "";
+                const bool ours = truth_of(image, "ours"), damaged = *text_of(image, "problem");
+
+                snprintf(tries, sizeof(tries), "%" JSON_INTEGER_FORMAT " tries left", number_of(image, "tries-left"));
+                add_mark(marks, truth_of(image, "booted"), "booted");
+                add_mark(marks, truth_of(image, "default"), "default");
+                add_mark(marks, damaged, "damaged");
+                add_mark(marks, truth_of(image, "counted"), tries);
+                add_mark(marks, ours && !truth_of(image, "signed"), "unsigned");
+                add_mark(marks, truth_of(image, "old-stub"), "old stub");
+                add_mark(marks, !ours && !damaged, "not lanzad's");
+                json_array_append_new(rows, json_pack("[ssss]", text_of(image, "name"),
+                                                      size_text(number_of(image, "size"), size), marks,
+                                                      text_of(image, "problem")));
+        }
+        print_table(session, headings, 4, rows);
+}
+
+static void print_list(const Session *session, json_t *result) {
+        print_generations(session, json_object_get(result, "generations"));
+        if (json_array_size(json_object_get(result, "generations")) > 0 &&
+            json_array_size(json_object_get(result, "images")) > 0)
+                putchar('\n');
+        print_images(session, json_object_get(result, "images"));
+}
+
 static int sync_esp(Session *session, json_t *options) {
         const bool hook = truth_of(options, "hook");
 
@@ -126,18 +158,28 @@ static int collect_garbage(Session *session, json_t *options) {
         return run_and_print(session, "gc", options, print_synced);
 }
 
-/* A part of what status says. */
+/* The service's lists come without warnings: it says in its status why one is empty. */
+static int add_warnings(json_t *result, int r) {
+        bool whole = json_array_size(json_object_get(result, "generations")) > 0 &&
+                     json_array_size(json_object_get(result, "partitions")) > 0;
+
+        if (json_object_get(result, "warnings"))
+                return r;
+        json_object_set_new(result, "warnings",
+                            whole ? json_array()
+                                  : json_pack("[s]", "Not everything can be listed: 'lanzactl status' says why"));
+        return whole || r != STATUS_DONE ? r : STATUS_IN_PART;
+}
+
 static int list(Session *session, json_t *options) {
         json_auto_t *result = NULL;
-        json_auto_t *shown = NULL;
         int r;
 
-        r = operation_call(session, "status", options, &result);
+        r = operation_call(session, "list", options, &result);
         if (!result)
                 return r;
-        shown = json_pack("{s:O}", "generations", json_object_get(result, "generations"));
-        if (!print_json(session, shown) && !session->quiet)
-                pager_print(session, print_generations, json_object_get(shown, "generations"));
+        r = add_warnings(result, r);
+        show_result(session, result, print_list, /* pages= */ true);
         return r;
 }
 
@@ -169,6 +211,6 @@ const Verb gc_verb = {
 
 const Verb list_verb = {
         .name = "list",
-        .help = "show the generations",
+        .help = "show generations, the images on the ESP, and the ESP",
         .run = list,
 };

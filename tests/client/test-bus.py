@@ -98,6 +98,19 @@ def test_security():
         assert "Interface=org.lanzaboote.Lanza1.Security" in calls and "Member=GetHostSecurityAttrs" in calls, calls
 
 
+def test_list():
+    with Bus(VERSION) as bus:
+        item = {"variable": "db", "not-after": 1}
+        lists = {"generations": [item], "images": [item], "partitions": [item], "warnings": []}
+        assert json.loads(bus.lanzactl("list", "--json=short")[0]) == lists
+        calls = bus.calls()
+        assert all(f"Member={member}" in calls for member in ("ListGenerations", "ListImages", "ListPartitions")), calls
+    with Bus(VERSION, ERROR + "Failed", "It is broken\nMend it.") as bus:
+        output, errors = bus.lanzactl("list", "--json=short", status=1)
+        assert json.loads(output)["error"]["message"] == "It is broken" and errors.count("It is broken") == 1, (output, errors)
+        assert bus.calls().count("Member=List") == 1
+
+
 def test_what_is_asked():
     cases = {
         "create-keys": ("Keys", "Create"), "enroll-keys": ("Firmware", "Enroll"), "sync": ("Esp", "Sync"),
@@ -178,7 +191,7 @@ def test_agent():
         process, arguments = as_nobody(bus, "sync").split(" ", 1)
         assert arguments == "--notify-fd 3 --fallback\n", arguments
         assert not Path(f"/proc/{process}").exists()
-    for arguments in (["sync", "--no-ask-password"], ["status"], ["list-enrolled-keys"]):
+    for arguments in (["sync", "--no-ask-password"], ["status"], ["list"], ["list-enrolled-keys"]):
         with Bus(VERSION) as bus:
             assert as_nobody(bus, *arguments) == "", arguments
     for arguments, allowed in ((["sync"], True), (["sync", "--no-ask-password"], False)):
@@ -227,6 +240,7 @@ TESTS = {
     "results-become-json-and-exit-status": test_result,
     "progress-is-one-line-on-a-terminal": test_progress,
     "signatures-become-keys": test_signatures,
+    "lists-become-one": test_list,
     "attributes-are-grouped-and-marked": test_security,
     "verbs-and-options-become-calls": test_what_is_asked,
     "errors-become-messages-and-exit-statuses": test_errors,

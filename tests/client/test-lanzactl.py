@@ -152,7 +152,7 @@ def options_of(text, end):
 
 def test_options_are_lanzads():
     """The client sees nothing of the daemon: two tables of options, and here they are equal."""
-    for verb in set(VERBS) - {"setup", "list", "monitor"}:
+    for verb in set(VERBS) - {"setup", "monitor"}:
         lanzad = subprocess.run([LANZAD, "--oneshot", verb, "--help"], stdout=subprocess.PIPE, check=True).stdout.decode()
         ours = options_of(run(verb, "--help")[0], "\nOptions of every verb")
         ours.pop("--hook", None)  # what it asks for is lanzactl's alone: an exit status
@@ -171,10 +171,13 @@ def test_whole_way():
         output, _ = run("status", tree.option(), "--check")
         assert "Keys: all there\n" in output and "Problems: none\n" in output, output
         output, _ = run("list", tree.option())
-        assert re.sub(r"2\d{3}-\d\d-\d\d", "DATE", output) == (
-            "PROFILE  GENERATION  LABEL   MADE        MARKS             PROBLEM\n"
-            "system   2           Test 2  DATE  default, current\n"
-            "system   1           Test 1  DATE\n"
+        assert re.sub(r"2\d{3}-\d\d-\d\d|[a-z2-7]{52}|\d+\.\d KiB", "X", output) == (
+            "PROFILE  GENERATION  LABEL   MADE        MARKS\n"
+            "system   2           Test 2  X  default, current\n"
+            "system   1           Test 1  X\n"
+            f"\n{'IMAGE':75}  SIZE      MARKS\n"
+            "nixos-generation-1-X.efi  X\n"
+            "nixos-generation-2-X.efi  X  default\n"
         ), output
         run("sync", tree.option(), "/nix/store/system-1")
         assert "default nixos-generation-1-" in (tree.root / "boot/loader/loader.conf").read_text()
@@ -265,12 +268,31 @@ def test_columns_are_characters():
         {"profile": "system", "number": 1, "label": "gr\u00fcn", "booted": True, "current": True},
         {"profile": "system", "number": 10, "label": "12345", "booted": True, "problem": "broken"},
     ]
-    with Machine(status=state(generations=generations)) as machine:
+    with Machine(list=answer(generations=generations, warnings=[])) as machine:
         assert run("list", lanzad=machine.path)[0] == (
             "PROFILE  GENERATION  LABEL  MADE  MARKS            PROBLEM\n"
             "system   1           gr\u00fcn         booted, current\n"
             "system   10          12345        booted           broken\n"
         )
+
+
+def test_marks_of_images():
+    ours = {"ours": True, "signed": True, "size": 1024}
+    images = [
+        {**ours, "name": "a.efi", "booted": True, "default": True, "counted": True, "tries-left": 2, "old-stub": True},
+        {**ours, "name": "b.efi", "signed": False},
+        {"name": "c.efi", "size": 0, "problem": "It is damaged"},
+        {"name": "d.efi", "size": 7},
+    ]
+    with Machine(list=answer(generations=[], images=images, warnings=["Odd"], status=5)) as machine:
+        output, errors = run("list", lanzad=machine.path, status=5)
+        assert errors == "lanzactl: Warning: Odd\n" and output == (
+            "IMAGE  SIZE     MARKS                                    PROBLEM\n"
+            "a.efi  1.0 KiB  booted, default, 2 tries left, old stub\n"
+            "b.efi  1.0 KiB  unsigned\n"
+            "c.efi  0 bytes  damaged                                  It is damaged\n"
+            "d.efi  7 bytes  not lanzad's\n"
+        ), output
 
 
 def test_status_of_machines():
@@ -403,6 +425,7 @@ TESTS = {
     "only-root-does-without-the-service": test_only_root_does_without_the_service,
     "names-cannot-steer-a-terminal": test_names_cannot_steer_a_terminal,
     "columns-are-as-wide-as-characters": test_columns_are_characters,
+    "images-have-marks": test_marks_of_images,
     "status-tells-machines-apart": test_status_of_machines,
     "colors-on-terminals-only": test_colors,
     "setup-asks-once-and-makes-a-tree-ready": test_setup_of_a_tree,
