@@ -206,7 +206,7 @@ def check_idle(plan, container):
     with plan.step("no-call-is-lost-while-it-comes-and-goes", independent=True):
         container.drop_in("tree", TREE.format(0))
         runs = set()
-        rounds = 300 if os.environ.get("LANZA_LONG") else 30
+        rounds = 300 if os.environ.get("LANZA_LONG") else 20
         # It looks ten times a second whether it is idle: four calls at once, about then.
         script = f"""for _ in $(seq {rounds}); do
                 for caller in 1 2 3 4; do lanzactl --json=short sync >/tmp/said.$caller 2>&1 || cat /tmp/said.$caller & done
@@ -233,10 +233,10 @@ def scenario(plan):
         check_mounts(plan, container)
         check_authority(plan, container)
         check_idle(plan, container)
-        with plan.step("nothing-failed-and-nothing-was-refused-by-the-sandbox"):
-            assert "0 loaded units" in container.run("systemctl", "--failed", "--no-pager").stdout
-            kernel = container.run("journalctl", "--no-pager", "--unit", UNIT, "--priority=err").stdout
-            assert "-- No entries --" in kernel, kernel
+        with plan.step("no-error-was-logged"):
+            assert container.show("Result") == "success"
+            errors = container.run("journalctl", "--no-pager", "--unit", UNIT, "--priority=err").stdout
+            assert "-- No entries --" in errors, errors
 
 
 if __name__ == "__main__":
