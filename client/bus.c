@@ -123,9 +123,6 @@ static int on_progress(sd_bus_message *message, void *userdata, sd_bus_error *un
 
         if (sd_bus_message_read(message, "tsstt", &id, &operation, &phase, &done, &total) < 0)
                 return 0;
-        /* Comes for every call, when it is taken on: it says nothing to a person. */
-        if (strcmp(phase, LANZA1_PHASE_QUEUED) == 0)
-                return 0;
         progress_show(&call->progress, operation, phase, done, total);
         return 0;
 }

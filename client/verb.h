@@ -81,7 +81,7 @@ const Option *option_find(Options options, const char *name);
 #define WRITE_OPTIONS                                                                                                  \
         {.name = "dry-run", .help = "say what would be done, and write nothing"}, {                                    \
                 .name = "timeout", .type = OPTION_UNSIGNED, .argument = "SECONDS",                                     \
-                .help = "wait so long for another operation (default 120)"                                             \
+                .help = "wait so long for another operation (default 120; 0: do not)"                                  \
         }
 
 /* What enroll-keys and setup share. */

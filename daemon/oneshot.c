@@ -196,7 +196,7 @@ static int parse_arguments(Invocation *invocation, int count, char *arguments[])
         bool options = true;
         int r = 0;
 
-        invocation->parameters = calloc(1, invocation->operation->parameters->size);
+        invocation->parameters = record_new(invocation->operation->parameters);
         if (!invocation->parameters)
                 return out_of_memory();
         for (int i = 1; r == 0 && i < count; i++) {

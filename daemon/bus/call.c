@@ -355,7 +355,7 @@ int call_cancel(Bus *bus, sd_bus_message *message, uint64_t id, sd_bus_error *er
 static int read_parameters(const Call *call, void **ret, sd_bus_error *error) {
         const Operation *operation = call->operation;
         const Record *record = operation->parameters;
-        void *parameters = calloc(1, record->size);
+        void *parameters = record_new(record);
         const char *text = NULL;
         int r;
 

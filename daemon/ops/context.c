@@ -17,8 +17,7 @@
 
 enum {
         HOSTNAME_FILE_MAX = 4096,
-        LOCK_TIMEOUT_DEFAULT = 120, /* seconds */
-        LOCK_TIMEOUT_MAX = 24 * 60 * 60,
+        LOCK_TIMEOUT_MAX = 24 * 60 * 60, /* seconds */
 };
 
 static int open_root(Context *context, const char *root, Failure *failure) {
@@ -169,10 +168,8 @@ char *context_machine_name(const Context *context) {
 
 int context_lock_folder(const Context *context, int fd, const char *name, const WriteParameters *write,
                         Failure *failure) {
-        uint64_t seconds = write->timeout == 0 ? LOCK_TIMEOUT_DEFAULT : write->timeout;
+        uint64_t seconds = write->timeout > LOCK_TIMEOUT_MAX ? LOCK_TIMEOUT_MAX : write->timeout;
 
-        if (seconds > LOCK_TIMEOUT_MAX)
-                seconds = LOCK_TIMEOUT_MAX;
         return folder_lock(fd, name, seconds * 1000, context->waiting, context->progress_userdata, failure);
 }
 

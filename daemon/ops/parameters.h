@@ -10,9 +10,11 @@
 #include "daemon/util/failure.h"
 #include "daemon/util/macro.h"
 
+enum { TIMEOUT_DEFAULT = 120 };
+
 typedef struct WriteParameters {
         bool dry_run;
-        uint64_t timeout; /* seconds to wait for another operation; 0: the default */
+        uint64_t timeout; /* seconds to wait for another operation; 0: not at all */
 } WriteParameters;
 
 /* BadConfiguration, for a parameter's value; the configuration is not to blame. */
@@ -25,5 +27,6 @@ int parameter_refused(Failure *failure, const char *format, ...) _printf_(2, 3);
          .help = "say what would be done, and write nothing"},                                                         \
         {                                                                                                              \
                 .name = "timeout", .type = FIELD_UNSIGNED, .offset = offsetof(structure, write.timeout),               \
-                .help = "wait so long for another operation (default 120)", .argument = "SECONDS"                      \
+                .help = "wait so long for another operation (default 120; 0: do not)", .argument = "SECONDS",          \
+                .initial = TIMEOUT_DEFAULT                                                                             \
         }

@@ -7,6 +7,15 @@
 
 #include "daemon/util/file.h"
 
+void *record_new(const Record *record) {
+        void *structure = calloc(1, record->size > 0 ? record->size : 1);
+
+        for (size_t i = 0; structure && i < record->field_count; i++)
+                if (record->fields[i].type == FIELD_UNSIGNED)
+                        *(uint64_t *)field_at(&record->fields[i], structure) = record->fields[i].initial;
+        return structure;
+}
+
 void *record_list_add(RecordList *list, const Record *record) {
         void *items = reallocarray(list->items, list->count + 1, record->size);
 

@@ -39,6 +39,7 @@ typedef struct Field {
         const char *implied;  /* parameters: the value of an option that is given without one; NULL: it needs one */
         bool sparse;          /* results: absent where it is 0 or empty, as a string always is where it is NULL */
         uint64_t maximum;     /* of memory: bytes in each */
+        uint64_t initial;     /* parameters: the value of an unsigned one that is not given */
         bool root_only;       /* parameters: nobody but root may give it, whatever polkit allows */
 } Field;
 
@@ -90,6 +91,9 @@ void memory_list_done(MemoryList *list);
 static inline bool field_is_memory(const Field *field) {
         return field->type == FIELD_MEMORY || field->type == FIELD_MEMORIES;
 }
+
+/* A struct as it is if nothing was given. To be ended with record_done() and free(); NULL if memory is short. */
+void *record_new(const Record *record);
 
 /* Frees what the struct's fields own and zeroes it. */
 void record_done(const Record *record, void *structure);

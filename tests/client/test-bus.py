@@ -25,7 +25,7 @@ def test_result():
     with Bus(VERSION) as bus:
         output, errors = bus.lanzactl("sync", "--json=short", status=5)
         assert json.loads(output) == RESULT, output
-        assert errors == "sync: waiting\nsync: images\n", errors
+        assert errors == "sync: queued\nsync: waiting\nsync: images\n", errors
         assert bus.lanzactl("sync", "--json=short", "--quiet", status=5)[1] == ""
         output, _ = bus.lanzactl("gc", "--dry-run", status=5)
         assert output.startswith("A dry run: nothing was changed.\n/boot: 0 images written, 2 kept"), output
@@ -54,11 +54,11 @@ def test_progress():
 
         anew = "\r\x1b[K"
         bar = "#" * 19 + "." * 20
-        assert seen() == f"{anew}sync: waiting{anew}sync: images [{bar}]  50%{anew}"
-        assert seen(columns=200) == seen(columns=0) == f"{anew}sync: waiting{anew}sync: images [{'#' * 20}{'.' * 20}]  50%{anew}"
-        assert seen(columns=30) == f"{anew}sync: waiting{anew} 50% sync: images{anew}"
-        assert seen(columns=9) == f"{anew}sync: wa{anew} 50% syn{anew}"
-        assert seen(terminal="dumb") == "sync: waiting\r\nsync: images\r\n"
+        assert seen() == f"{anew}sync: queued{anew}sync: waiting{anew}sync: images [{bar}]  50%{anew}"
+        assert seen(columns=200) == seen(columns=0) == f"{anew}sync: queued{anew}sync: waiting{anew}sync: images [{'#' * 20}{'.' * 20}]  50%{anew}"
+        assert seen(columns=30) == f"{anew}sync: queued{anew}sync: waiting{anew} 50% sync: images{anew}"
+        assert seen(columns=9) == f"{anew}sync: qu{anew}sync: wa{anew} 50% syn{anew}"
+        assert seen(terminal="dumb") == "sync: queued\r\nsync: waiting\r\nsync: images\r\n"
         assert seen("--quiet") == ""
 
 

@@ -26,6 +26,7 @@ PARAMETERS = {
     "list-enrolled-keys": ["variable="],
     "status": ["check"],
     "list": [],
+    "security": [],
 }
 COMMON = ["root=", "config=", "keys=", "variables=", "help"]
 
@@ -310,6 +311,8 @@ def test_busy():
             fcntl.flock(fd, fcntl.LOCK_EX)
             error = refused("Busy", "sync", tree.option(), "--timeout=1", status=1)
             assert "--timeout" in error["hint"]
+            assert b"Waiting" not in run("--oneshot", "gc", tree.option(), "--timeout=0").stderr
+            assert refused("Busy", "gc", tree.option(), "--timeout=0", status=1)
             assert b"Waiting for another operation" in run("--oneshot", "gc", tree.option(), "--timeout=1").stderr
             oneshot("sync", tree.option(), "--dry-run")
             os.close(fd)

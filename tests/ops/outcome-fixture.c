@@ -80,7 +80,7 @@ static Outcome *run(Machine *machine, const char *verb, va_list list) {
 
         outcome->operation = operation_find(verb);
         g_assert_nonnull(outcome->operation);
-        parameters = g_malloc0(outcome->operation->parameters->size);
+        parameters = record_new(outcome->operation->parameters);
         outcome->result = g_malloc0(outcome->operation->result->size);
         for (const char *name; (name = va_arg(list, const char *));)
                 set_parameter(outcome->operation->parameters, parameters, name, va_arg(list, const char *));
@@ -96,7 +96,7 @@ static Outcome *run(Machine *machine, const char *verb, va_list list) {
                 outcome->status = condition_errno(outcome->failure.condition);
         }
         record_done(outcome->operation->parameters, parameters);
-        g_free(parameters);
+        free(parameters);
         machine->now += 100;
         return outcome;
 }
