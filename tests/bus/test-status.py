@@ -188,6 +188,8 @@ def test_old_stub():
         machine.lanzactl("sync")
         message = "2 of the images on /boot have another stub than new ones get, which is /usr/lib/lanzad/lanzastubx64.efi"
         machine.expect(ENFORCED, images=3, notes=[(message, "Renew them with 'lanzactl sync --restub'.")])
+        machine.lanzactl("sync", "--restub")
+        machine.expect(ENFORCED, images=3)
 
 
 def test_damaged():
