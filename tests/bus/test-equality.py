@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A verb's result is the same whoever is asked: the service by a plain call, the service by lanzactl, or lanzad --oneshot. Each
+is asked on the same machine in the same state."""
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from private_bus import NAME, OBJECT, PrivateBus, plain
+from program_tests import LANZAD, Tree, run_tests
+
+LANZACTL = LANZAD.parent / "lanzactl"
+NO_SECRETS = """#!/bin/sh\n[ "$2" = initrd-secrets ] && echo '{"secrets": [], "warnings": []}'\n"""
+
+# verb -> the members that serve it: (interface, member, the part of the result that a list is). setup is made of other verbs,
+# and what monitor shows is no result.
+MEMBERS = {
+    "create-keys": [("Keys", "Create", None)],
+    "enroll-keys": [("Firmware", "Enroll", None)],
+    "list-enrolled-keys": [("Firmware", "ListSignatures", "keys")],
+    "sync": [("Esp", "Sync", None)],
+    "gc": [("Esp", "CollectGarbage", None)],
+    "status": [("Manager", "GetStatus", None)],
+    "list": [("Esp", "ListGenerations", "generations"), ("Esp", "ListImages", "images"), ("Esp", "ListPartitions", "partitions")],
+    "security": [("Security", "GetHostSecurityAttrs", "attributes")],
+}
+OTHERS = ["monitor", "setup"]
+
+
+class Machine(Tree):
+    """A system with a firmware, whose state can be put back."""
+
+    def __init__(self):
+        super().__init__()
+        (self.root / "boot").chmod(0o700)
+        self.program = self.top / "lanzad"
+        self.program.write_text(NO_SECRETS)
+        self.program.chmod(0o755)
+
+    def variables(self):
+        return self.top / "variables"
+
+    def oneshot(self, verb, *options):
+        done = subprocess.run([LANZAD, "--oneshot", verb, self.option(), self.firmware(), *options], capture_output=True, check=False)
+        return done.returncode, json.loads(done.stdout)
+
+    def prepare(self, *commands):
+        for command in commands:
+            status, result = self.oneshot(*command)
+            assert status == 0, (command, result)
+
+    def save(self):
+        """Function that puts things back as they are now."""
+        copy = self.top / "copy"
+        subprocess.run(["cp", "-a", self.root, copy], check=True)
+        text = self.variables().read_text() if self.variables().exists() else ""
+
+        def restore():
+            shutil.rmtree(self.root)
+            subprocess.run(["cp", "-a", copy, self.root], check=True)
+            self.variables().write_text(text)
+
+        return restore
+
+    def files(self):
+        found = {}
+        for path in sorted((self.root / "boot").rglob("*")):
+            found[str(path.relative_to(self.root))] = path.read_bytes() if path.is_file() else None
+        return found
+
+
+def by_oneshot(machine, verb, options):
+    return machine.oneshot(verb, *options)
+
+
+def by_lanzactl(machine, verb, options):
+    with PrivateBus(machine.root, machine.firmware()) as bus:
+        environment = {**bus.environment, "LANZACTL_LANZAD": str(machine.program)}
+        done = subprocess.run([LANZACTL, verb, "--json=short", *options], capture_output=True, env=environment, check=False)
+        assert b"reached" not in done.stderr, done
+        return done.returncode, json.loads(done.stdout)
+
+
+def arguments(options):
+    """a{sv}, as busctl takes it."""
+    words = []
+    for option in options:
+        name, _, value = option.lstrip("-").partition("=")
+        if not option.startswith("--"):
+            words += ["toplevel", "s", option]
+        elif value.isdigit():
+            words += [name, "t", value]
+        else:
+            words += [name, "s", value] if value else [name, "b", "true"]
+    return ["a{sv}", str(len(words) // 3), *words]
+
+
+def by_call(machine, verb, options):
+    result = {}
+    with PrivateBus(machine.root, machine.firmware()) as bus:
+        for interface, member, part in MEMBERS[verb]:
+            words = arguments(options) if not part else ["s", options[0].partition("=")[2] if options else ""] if part == "keys" else []
+            done = bus.busctl("call", NAME, OBJECT, f"{NAME}.{interface}", member, *words)
+            if done.returncode != 0:
+                return None, done.stderr
+            answer = plain(json.loads(done.stdout))[0]
+            result.update({part: answer} if part else answer)
+        if verb == "security":
+            result["host-security-id"] = bus.get("Security", "HostSecurityId")
+    if verb == "list":
+        result["warnings"] = []
+    return result.pop("exit-status", 0), result
+
+
+def without_chance(value, name=None):
+    """New keys are never the same, the disk is others', too, and time goes on."""
+    if name in ("fingerprint", "not-after", "bytes-free", "bytes-total", "Created"):
+        return "…"
+    if isinstance(value, dict):
+        return {key: without_chance(item, key) for key, item in value.items()}
+    return [without_chance(item) for item in value] if isinstance(value, list) else value
+
+
+def compare(machine, verb, *options):
+    """Returns the result."""
+    restore = machine.save()
+    seen = []
+    for way in (by_oneshot, by_lanzactl, by_call):
+        restore()
+        status, result = way(machine, verb, options)
+        seen.append((status, without_chance(result), machine.files()))
+    shutil.rmtree(machine.top / "copy")
+    for other in seen[1:]:
+        assert other[0] == seen[0][0], (verb, options, other[:2], seen[0][:2])
+        assert other[1] == seen[0][1], (verb, options, other[1], seen[0][1])
+        assert other[2] == seen[0][2], (verb, options)
+    assert seen[0][0] in (0, 5, 6), (verb, options, seen[0][:2])
+    return seen[0][1]
+
+
+def test_every_verb():
+    text = subprocess.run([LANZACTL, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    verbs = re.findall(r"^  ([a-z][a-z-]+)  ", text, re.MULTILINE)
+    assert sorted(verbs) == sorted([*MEMBERS, *OTHERS]), verbs
+    titles = " ".join(TESTS)
+    assert all(re.search(rf"\b{verb}\b", titles) for verb in MEMBERS), titles
+
+
+def test_create_keys():
+    with Machine() as machine:
+        compare(machine, "create-keys", "--dry-run")
+        assert compare(machine, "create-keys", "--bits=2048")["created"] == ["PK", "KEK", "db"]
+        (machine.root / "var/lib/lanzad/keys/db/db.key").unlink()
+        (machine.root / "var/lib/lanzad/keys/db/db.pem").unlink()
+        assert compare(machine, "create-keys")["created"] == ["db"]
+
+
+def test_sync():
+    with Machine() as machine:
+        machine.prepare(["create-keys"])
+        compare(machine, "sync", "--dry-run")
+        assert len(compare(machine, "sync", "--timeout=5")["partitions"][0]["images-written"]) == 2
+        assert compare(machine, "sync")["partitions"][0]["images-kept"] == 2
+        assert compare(machine, "sync", "/nix/store/system-1")["partitions"][0]["loaders-written"] == ["loader/loader.conf"]
+        stub = machine.root / "usr/lib/lanzad/lanzastubx64.efi"
+        content = bytearray(stub.read_bytes())
+        content[len(content) // 2] ^= 1
+        stub.write_bytes(content)
+        assert compare(machine, "sync")["partitions"][0]["images-kept"] == 2
+        assert len(compare(machine, "sync", "--restub")["partitions"][0]["images-written"]) == 2
+        machine.write("nix/store/system-1/boot.json", "{}")
+        assert compare(machine, "sync")["warnings"]
+
+
+def test_gc():
+    with Machine() as machine:
+        machine.prepare(["create-keys"], ["sync"])
+        (machine.root / "nix/var/nix/profiles/system-1-link").unlink()
+        compare(machine, "gc", "--dry-run")
+        assert len(compare(machine, "gc")["partitions"][0]["images-removed"]) == 1
+
+
+def test_firmware():
+    with Machine() as machine:
+        machine.prepare(["create-keys"], ["sync"])
+        compare(machine, "list-enrolled-keys")
+        compare(machine, "enroll-keys", "--microsoft=all", "--dry-run")
+        assert compare(machine, "enroll-keys", "--microsoft=windows,option-rom", "--timestamp=1800000000")["reboot-needed"]
+        assert len(compare(machine, "list-enrolled-keys")["keys"]) == 9
+        assert len(compare(machine, "list-enrolled-keys", "--variable=KEK")["keys"]) == 3
+
+
+def test_reading():
+    with Machine() as machine:
+        for verb in ("status", "list", "security"):
+            compare(machine, verb)
+        compare(machine, "status", "--check")
+        machine.prepare(["create-keys"], ["sync"], ["enroll-keys", "--microsoft"])
+        machine.restart()
+        for verb in ("status", "list", "security"):
+            compare(machine, verb)
+        assert compare(machine, "status", "--check")["problems"] == []
+
+
+TESTS = {
+    "no-verb-is-left-out": test_every_verb,
+    "create-keys": test_create_keys,
+    "sync": test_sync,
+    "gc": test_gc,
+    "enroll-keys-and-list-enrolled-keys": test_firmware,
+    "status-list-and-security": test_reading,
+}
+
+run_tests("/bus/equality", {title: test for title, test in TESTS.items() if not sys.argv[1:] or title in sys.argv[1:]})
