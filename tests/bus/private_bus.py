@@ -75,8 +75,8 @@ def plain(value):
 class PrivateBus:
     """The bus, and lanzad on it for the tree ROOT."""
 
-    def __init__(self, root, *options, program=LANZAD):
-        self.program = program
+    def __init__(self, root, *options, program=LANZAD, wrapper=()):
+        self.command = [*wrapper, str(program)]
         self.folder = Path(tempfile.mkdtemp(prefix="lanza-bus-"))
         self.folder.chmod(0o755)
         (self.folder / "bus.conf").write_text(CONFIGURATION.format(folder=self.folder, source=SOURCE))
@@ -120,7 +120,7 @@ class PrivateBus:
         return process
 
     def start_service(self, root, *options):
-        return self.start_owner(NAME, str(self.program), f"--root={root}", *options)
+        return self.start_owner(NAME, *self.command, f"--root={root}", *options)
 
     def start_polkit(self, rules=""):
         """The real polkitd, with the project's actions and RULES in place of the system's."""
@@ -179,15 +179,15 @@ def state(tree):
     return [line for folder in ("boot", "var") for line in tree.snapshot(folder)]
 
 
-def as_nobody(action):
-    """Runs ACTION in a child that is nobody; it must end well."""
+def as_nobody(action, uid=65534):
+    """Runs ACTION in a child that is nobody, or another who is not root; it must end well."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.setgroups([])
-            os.setresgid(65534, 65534, 65534)
-            os.setresuid(65534, 65534, 65534)
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
             action()
             status = 0
         except BaseException:  # pylint: disable=broad-except
