@@ -47,19 +47,29 @@ static int run_program(const Session *session, const char *verb, json_t *options
 
 enum { NOBODY = -1 }; /* no exit status: it is left to a program of ours */
 
-/* The service was taken away in the middle. Activation has to be over when it ends, and can finish what was begun. */
+/* What an error says of the service, and not of what was asked: it was taken away in the middle, or its sandbox, which is
+ * still the old system's, does not have a place that the new configuration names. Activation has to be over when it ends,
+ * and can do it itself. */
 static bool is_left_undone(const Session *session, json_t *result) {
-        static const char *const names[] = {
-                "org.freedesktop.DBus.Error.NoReply",
-                "org.freedesktop.DBus.Error.Disconnected",
-                LANZA1_ERROR_PREFIX "Canceled",
-        };
+        static const char *const names[] = {"Failed", "Canceled", "LimitsExceeded", "EspReadOnly", "EspNotFound"};
         const char *name = text_of(json_object_get(result, "error"), "name");
 
-        for (size_t i = 0; session->hook && i < sizeof(names) / sizeof(*names); i++)
-                if (strcmp(name, names[i]) == 0)
+        if (!session->hook || !*name)
+                return false;
+        if (strncmp(name, LANZA1_ERROR_PREFIX, strlen(LANZA1_ERROR_PREFIX)) != 0)
+                return true;
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+                if (strcmp(name + strlen(LANZA1_ERROR_PREFIX), names[i]) == 0)
                         return true;
         return false;
+}
+
+static void warn_of_service(json_t *result) {
+        json_auto_t *warning = json_pack("{s:[o]}", "warnings",
+                                         json_sprintf("The service lanzad did not do it, so it is done without it: %s",
+                                                      text_of(json_object_get(result, "error"), "message")));
+
+        print_warnings(warning);
 }
 
 static int ask(sd_bus *bus, const Session *session, const char *verb, json_t *options, Handover *handover,
@@ -73,7 +83,7 @@ static int ask(sd_bus *bus, const Session *session, const char *verb, json_t *op
         r = bus_call(bus, session, verb, options, handover, ret_result);
         if (!is_left_undone(session, *ret_result))
                 return r;
-        complain("Warning: the service lanzad left before all was done; it is done without it");
+        warn_of_service(*ret_result);
         json_decref(*ret_result);
         *ret_result = NULL;
         return NOBODY;

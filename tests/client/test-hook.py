@@ -184,15 +184,21 @@ def test_exit_status():
             assert bus.words() == [] and bus.calls() == ""
 
 
-def test_service_leaves():
-    for name in ("leave", ERROR + "Canceled"):
-        with Bus(VERSION, name, "It is being stopped", answers={"sync": [0, BOOTABLE]}) as bus:
+def test_service_cannot():
+    """It was stopped, or it is the old system's and its sandbox lacks a place that the new one names."""
+    bus_error = "org.freedesktop.DBus.Error.LimitsExceeded"
+    for name in ("leave", bus_error, *(ERROR + name for name in ("Canceled", "EspReadOnly", "Failed"))):
+        with Bus(VERSION, name, "It cannot\x1b", answers={"sync": [0, BOOTABLE]}) as bus:
             output, errors = hook(bus, "--json=short")
             assert json.loads(output) == BOOTABLE and "done without it" in errors, (output, errors)
+            assert "\x1b" not in errors and ("It cannot?" in errors) == (name != "leave"), errors
             assert [words[0] for words in bus.words()] == ["initrd-secrets", "sync"]
-    with Bus(VERSION, "leave") as bus:
-        bus.lanzactl("sync", status=1)
-        assert [words[0] for words in bus.words()] == ["initrd-secrets"]
+        with Bus(VERSION, name, "It cannot", answers={"sync": [3, {"error": {"name": ERROR + "EspReadOnly", "message": "No"}}]}) as bus:
+            hook(bus, status=3)
+    for name in ("leave", ERROR + "EspReadOnly"):
+        with Bus(VERSION, name, "It cannot") as bus:
+            bus.lanzactl("sync", status=1 if name == "leave" else 3)
+            assert [words[0] for words in bus.words()] == ["initrd-secrets"]
 
 
 TESTS = {
@@ -205,7 +211,7 @@ TESTS = {
     "no-bus-is-needed": test_without_bus,
     "configuration-must-be-roots-alone": test_configuration,
     "exit-status-says-whether-the-new-system-can-be-booted": test_exit_status,
-    "what-a-stopped-service-left-undone-the-program-does": test_service_leaves,
+    "what-the-service-cannot-do-the-program-does": test_service_cannot,
 }
 
 run_tests("/client/hook", TESTS)
