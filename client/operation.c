@@ -47,9 +47,9 @@ static int run_program(const Session *session, const char *verb, json_t *options
 
 enum { NOBODY = -1 }; /* no exit status: it is left to a program of ours */
 
-/* What an error says of the service, and not of what was asked: it was taken away in the middle, or its sandbox, which is
- * still the old system's, does not have a place that the new configuration names. Activation has to be over when it ends,
- * and can do it itself. */
+/* What an error says of the service, and not of what was asked: it was taken away in the middle, or its sandbox, which
+ * is still the old system's, does not have a place that the new configuration names. Activation has to be over when it
+ * ends, and can do it itself. */
 static bool is_left_undone(const Session *session, json_t *result) {
         static const char *const names[] = {"Failed", "Canceled", "LimitsExceeded", "EspReadOnly", "EspNotFound"};
         const char *name = text_of(json_object_get(result, "error"), "name");
