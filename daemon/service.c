@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
@@ -16,7 +17,7 @@
 #include "daemon/execution.h"
 #include "dbus/lanza1-names.h"
 
-enum { EXIT_USAGE = 2, IDLE_TIMEOUT_DEFAULT = 60 };
+enum { EXIT_USAGE = 2, IDLE_TIMEOUT_DEFAULT = 60, DESCRIPTORS_MAX = 8192 };
 #define SECONDS UINT64_C(1000000)
 
 typedef struct Service {
@@ -26,7 +27,8 @@ typedef struct Service {
         sd_bus *connection;
         sd_event_source *idle;
         Bus *bus;
-        bool ending; /* the name is given back */
+        bool ending;   /* the name is being given back */
+        bool released; /* and the bus has said so: no more calls come */
 } Service;
 
 static void service_done(Service *service) {
@@ -60,14 +62,26 @@ static int end_if_settled(Service *service) {
         uint64_t queued = 0;
 
         (void)sd_bus_get_n_queued_read(service->connection, &queued);
-        if (service->ending && queued == 0 && !bus_busy(service->bus))
+        if (service->released && queued == 0 && !bus_busy(service->bus))
                 return sd_event_exit(service->event, EXIT_SUCCESS);
         return 0;
 }
 
+static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Service *service = userdata;
+
+        service->released = true;
+        return end_if_settled(service);
+}
+
 static int begin_end(Service *service) {
+        int r = 0;
+
         if (!service->ending)
-                (void)sd_bus_release_name(service->connection, LANZA1_BUS_NAME);
+                r = sd_bus_release_name_async(service->connection, /* ret_slot= */ NULL, LANZA1_BUS_NAME, on_released,
+                                              service);
+        if (r < 0)
+                return r;
         service->ending = true;
         return end_if_settled(service);
 }
@@ -126,6 +140,17 @@ static int watch_signals(Service *service) {
         return r;
 }
 
+/* A message may carry descriptors, and those that wait for an answer keep theirs: with the usual 1024 a few users could
+ * use them up. */
+static void allow_descriptors(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_MAX)
+                return;
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int connect_bus(Service *service) {
         int r;
 
@@ -143,6 +168,7 @@ static int service_start(Service *service) {
         const BusHost host = {.run = run_operation, .settled = on_settled, .userdata = service};
         int r;
 
+        allow_descriptors();
         r = sd_event_new(&service->event);
         if (r >= 0)
                 r = watch_signals(service);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The bus is asked over a connection of its own. Waiting for an answer on the one that callers share would mean to read
+ * all that they sent before, and to keep it: messages without end, each with its descriptors. */
 #include "daemon/bus/callers.h"
 
 #include <errno.h>
@@ -20,6 +22,8 @@ enum {
         BUDGET_SHARE = 10, /* it grows by a tenth of the time that passes */
         BUDGETS = 64,      /* users that are as far apart share one */
         ANSWERS_MAX = 512, /* that the bus does not take from us */
+        CALLERS_MAX = 1024,
+        STRAY_MAX = 256, /* messages to the connection that asks */
 };
 
 /* A connection that has called. The bus gives its name to no other, ever, and its user never changes. */
@@ -39,7 +43,9 @@ struct Callers {
         sd_bus_slot *filter, *match;
         CallerLeft left;
         void *userdata;
-        Caller *first; /* the last one that called */
+        sd_bus *asking; /* NULL: none yet */
+        Caller *first;  /* the last one that called */
+        size_t count;
         Budget budgets[BUDGETS];
         Budget *spender;        /* whose message the loop deals with; NULL: root's, or none */
         uint64_t spender_began; /* by the loop's processor time */
@@ -69,17 +75,53 @@ static int add(Callers *callers, const char *name, uid_t uid) {
         strcpy(caller->name, name);
         caller->next = callers->first;
         callers->first = caller;
+        callers->count++;
         return 0;
 }
 
-static int ask_bus(sd_bus_message *message, uid_t *ret) {
+static void remove_at(Callers *callers, Caller **place) {
+        Caller *caller = *place;
+
+        *place = caller->next;
+        free(caller);
+        callers->count--;
+}
+
+/* The bus tells of those that leave, unless too much waits for us. */
+static void forget_oldest(Callers *callers) {
+        Caller **place = &callers->first;
+
+        if (callers->count <= CALLERS_MAX)
+                return;
+        while ((*place)->next)
+                place = &(*place)->next;
+        remove_at(callers, place);
+}
+
+/* Nothing is meant for the connection that asks, and what comes to it all the same must not pile up. */
+static bool discard_strays(sd_bus *connection) {
+        int r = 1;
+
+        for (size_t i = 0; r > 0 && i < STRAY_MAX; i++)
+                r = sd_bus_process(connection, /* ret= */ NULL);
+        return r == 0;
+}
+
+static int ask_bus(Callers *callers, const char *name, uid_t *ret) {
         sd_bus_creds *creds = NULL;
         int r;
 
-        r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
+        if (!callers->asking) {
+                r = sd_bus_open_system(&callers->asking);
+                if (r < 0)
+                        return r;
+        }
+        r = sd_bus_get_name_creds(callers->asking, name, SD_BUS_CREDS_EUID, &creds);
         if (r >= 0)
                 r = sd_bus_creds_get_euid(creds, ret);
         sd_bus_creds_unref(creds);
+        if ((r < 0 && r != -ENXIO) || !discard_strays(callers->asking))
+                callers->asking = sd_bus_close_unref(callers->asking);
         return r;
 }
 
@@ -98,12 +140,14 @@ int callers_uid(Callers *callers, sd_bus_message *message, uid_t *ret) {
                 *ret = caller->uid;
                 return 0;
         }
-        r = ask_bus(message, &uid);
+        r = ask_bus(callers, name, &uid);
         if (r >= 0)
                 r = add(callers, name, uid);
-        if (r >= 0)
-                *ret = uid;
-        return r;
+        if (r < 0)
+                return r;
+        forget_oldest(callers);
+        *ret = uid;
+        return 0;
 }
 
 /* The loop deals with one message after the other: what it used up since the last one came was for that one. */
@@ -170,11 +214,9 @@ static int on_left(sd_bus_message *message, void *userdata, sd_bus_error *error)
 
         if (sd_bus_message_read(message, "s", &name) < 0 || *name != ':')
                 return 0;
-        Caller **place = find(callers, name), *caller = *place;
-        if (caller) {
-                *place = caller->next;
-                free(caller);
-        }
+        Caller **place = find(callers, name);
+        if (*place)
+                remove_at(callers, place);
         callers->left(callers->userdata, name);
         return 0;
 }
@@ -206,12 +248,9 @@ int callers_new(sd_bus *connection, CallerLeft left, void *userdata, Callers **r
 Callers *callers_free(Callers *callers) {
         sd_bus_slot_unref(callers->filter);
         sd_bus_slot_unref(callers->match);
-        while (callers->first) {
-                Caller *caller = callers->first;
-
-                callers->first = caller->next;
-                free(caller);
-        }
+        sd_bus_close_unref(callers->asking);
+        while (callers->first)
+                remove_at(callers, &callers->first);
         free(callers);
         return NULL;
 }

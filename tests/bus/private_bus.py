@@ -179,15 +179,23 @@ def state(tree):
     return [line for folder in ("boot", "var") for line in tree.snapshot(folder)]
 
 
+def become(uid):
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
 def as_nobody(action, uid=65534):
     """Runs ACTION in a child that is nobody, or another who is not root; it must end well."""
+    return in_child(action, lambda: become(uid))
+
+
+def in_child(action, prepare=lambda: None):
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
+            prepare()
             action()
             status = 0
         except BaseException:  # pylint: disable=broad-except

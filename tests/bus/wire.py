@@ -9,10 +9,11 @@ import struct
 import time
 
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
-ALLOW_INTERACTIVE = 4
+NO_REPLY, ALLOW_INTERACTIVE = 1, 4
 PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SENDER, SIGNATURE, UNIX_FDS = 1, 2, 3, 4, 5, 6, 7, 8, 9
 FIELD_SIGNATURES = {PATH: "o", REPLY_SERIAL: "u", SIGNATURE: "g", UNIX_FDS: "u"}
-ALIGNMENTS = {"h": 4, "b": 4, "u": 4, "s": 4, "o": 4, "a": 4, "t": 8, "(": 8, "{": 8, "g": 1, "v": 1, "y": 1}
+NUMBERS = {"y": "<B", "n": "<h", "q": "<H", "i": "<i", "x": "<q", "d": "<d", "h": "<I", "b": "<I", "u": "<I", "t": "<Q"}
+ALIGNMENTS = {"s": 4, "o": 4, "a": 4, "(": 8, "{": 8, "g": 1, "v": 1, **{kind: struct.calcsize(form) for kind, form in NUMBERS.items()}}
 
 
 def pad(data, alignment):
@@ -42,12 +43,8 @@ def types(signature):
 
 def put(data, kind, value):
     pad(data, ALIGNMENTS[kind[0]])
-    if kind in "buh":
-        data += struct.pack("<I", value)
-    elif kind == "t":
-        data += struct.pack("<Q", value)
-    elif kind == "y":
-        data += bytes([value])
+    if kind in NUMBERS:
+        data += struct.pack(NUMBERS[kind], value)
     elif kind in "so":
         data += struct.pack("<I", len(value.encode())) + value.encode() + b"\0"
     elif kind == "g":
@@ -63,6 +60,9 @@ def put(data, kind, value):
         data += bytes(4)
         pad(data, ALIGNMENTS[kind[1]])
         start = len(data)
+        if isinstance(value, bytes):
+            data += value
+            value = ()
         for item in value.items() if isinstance(value, dict) else value:
             put(data, kind[1:], item)
         data[place : place + 4] = struct.pack("<I", len(data) - start)
@@ -81,10 +81,9 @@ class Reader:
 
     def get(self, kind):
         self.place += -self.place % ALIGNMENTS[kind[0]]
-        if kind in ("b", "u", "t", "y"):
-            form = {"t": "<Q", "y": "<B"}.get(kind, "<I")
-            self.place += struct.calcsize(form)
-            return struct.unpack_from(form, self.data, self.place - struct.calcsize(form))[0]
+        if kind in NUMBERS:
+            self.place += ALIGNMENTS[kind]
+            return struct.unpack_from(NUMBERS[kind], self.data, self.place - ALIGNMENTS[kind])[0]
         if kind in ("s", "o", "g"):
             length = self.get("y" if kind == "g" else "u")
             self.place += length + 1
