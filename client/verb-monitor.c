@@ -15,8 +15,6 @@
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
-#define PROPERTIES "org.freedesktop.DBus.Properties"
-
 /* "NAME=VALUE", the value as JSON, which knows all types. */
 static void print_property(const char *name, json_t *value) {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -80,8 +78,8 @@ static int follow(Session *session) {
                 r = sd_bus_match_signal(bus, /* slot= */ NULL, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, LANZA1_MANAGER,
                                         "StateChanged", on_state, session);
         if (r >= 0)
-                r = sd_bus_match_signal(bus, /* slot= */ NULL, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, PROPERTIES,
-                                        "PropertiesChanged", on_properties, session);
+                r = sd_bus_match_signal(bus, /* slot= */ NULL, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH,
+                                        PROPERTIES_INTERFACE, "PropertiesChanged", on_properties, session);
         while (r >= 0) {
                 r = sd_bus_process(bus, /* ret= */ NULL);
                 if (r == 0)

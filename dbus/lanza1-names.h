@@ -16,6 +16,8 @@
 /* fwupd's, a part of which our object has, too */
 #define FWUPD_INTERFACE "org.freedesktop.fwupd"
 
+#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
+
 /* polkit's actions */
 #define LANZA1_ACTION_SYNC "org.lanzaboote.lanza1.sync"
 #define LANZA1_ACTION_MANAGE_KEYS "org.lanzaboote.lanza1.manage-keys"

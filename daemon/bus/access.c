@@ -16,6 +16,8 @@ static const struct {
         {LANZA1_MANAGER, "Cancel", {ACCESS_EVERYBODY}}, /* one's own operations only: manager.c */
         {LANZA1_SECURITY, "GetHostSecurityAttrs", {ACCESS_EVERYBODY}},
         {FWUPD_INTERFACE, "GetHostSecurityAttrs", {ACCESS_EVERYBODY}},
+        {PROPERTIES_INTERFACE, "Get", {ACCESS_EVERYBODY}}, /* those that take a look: security.c */
+        {PROPERTIES_INTERFACE, "GetAll", {ACCESS_EVERYBODY}},
         {LANZA1_KEYS, "Create", {ACCESS_ACTION, LANZA1_ACTION_MANAGE_KEYS}},
         {LANZA1_FIRMWARE, "Enroll", {ACCESS_ACTION, LANZA1_ACTION_ENROLL}},
         {LANZA1_FIRMWARE, "ListSignatures", {ACCESS_EVERYBODY}},

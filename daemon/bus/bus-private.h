@@ -16,7 +16,7 @@ struct Bus {
         BusHost host;
         Worker *writer, *reader;
         sd_event_source *writer_source, *reader_source, *progress_source;
-        sd_bus_slot *slots[6];
+        sd_bus_slot *slots[6], *property_slot;
         Callers *callers;
         Call *calls; /* all that are not answered */
         Notice *notice;
@@ -31,6 +31,9 @@ struct Bus {
 
 /* An interface: its members, with a Bus as userdata. */
 extern const sd_bus_vtable keys_vtable[], firmware_vtable[], esp_vtable[], security_vtable[], manager_vtable[];
+
+/* For messages to our object, before the tables are asked. */
+int security_answer_property(sd_bus_message *message, void *userdata, sd_bus_error *error);
 
 /* What host security attributes are made of has changed. */
 void security_changed(Bus *bus);

@@ -125,6 +125,9 @@ static int start(Bus *bus) {
                                        /* accuracy= */ 1000, send_progress, bus);
         if (r >= 0)
                 r = notice_new(bus, &bus->notice);
+        if (r >= 0)
+                r = sd_bus_add_object(bus->connection, &bus->property_slot, LANZA1_OBJECT_PATH,
+                                      security_answer_property, bus);
         for (size_t i = 0; r >= 0 && i < ARRAY_LENGTH(interfaces); i++)
                 r = sd_bus_add_object_vtable(bus->connection, &bus->slots[i], LANZA1_OBJECT_PATH,
                                              interfaces[i].interface, interfaces[i].vtable, bus);
@@ -151,6 +154,7 @@ int bus_new(sd_bus *connection, sd_event *event, const BusHost *host, Bus **ret)
 Bus *bus_free(Bus *bus) {
         for (size_t i = 0; i < ARRAY_LENGTH(bus->slots); i++)
                 sd_bus_slot_unref(bus->slots[i]);
+        sd_bus_slot_unref(bus->property_slot);
         if (bus->callers)
                 callers_free(bus->callers);
         sd_event_source_disable_unref(bus->progress_source);

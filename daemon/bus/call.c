@@ -169,12 +169,23 @@ static void tell_changes(Call *call) {
                 notice_take_own(notice, call->kind->area, &call->look);
 }
 
+static int append_property(const Call *call, sd_bus_message *reply) {
+        const Field *field = record_field(call->operation->result, call->kind->property_field);
+        const char *text = *(char *const *)field_at_const(field, call->result);
+
+        if (strcmp(sd_bus_message_get_member(call->message), "Get") == 0)
+                return sd_bus_message_append(reply, "v", "s", text);
+        return sd_bus_message_append(reply, "a{sv}", 1, call->kind->property, "s", text);
+}
+
 static int append_result(const Call *call, sd_bus_message *reply) {
         const Record *record = call->operation->result;
         const Field *list;
 
         if (call->kind->looks)
                 return 0;
+        if (call->kind->property)
+                return append_property(call, reply);
         if (!call->kind->list)
                 return dictionary_append(reply, record, call->result, call->r);
         list = record_field(record, call->kind->list);
@@ -362,7 +373,7 @@ static int read_parameters(const Call *call, void **ret, sd_bus_error *error) {
         if (!parameters)
                 return -ENOMEM;
         r = sd_bus_message_rewind(call->message, /* complete= */ true);
-        if (r >= 0 && !call->kind->list && !call->kind->looks)
+        if (r >= 0 && !call->kind->list && !call->kind->looks && !call->kind->property)
                 r = dictionary_read(call->message, record, call->kind->withheld, call->uid, parameters, error);
         else if (r >= 0 && call->kind->argument)
                 r = sd_bus_message_read(call->message, "s", &text);

@@ -16,7 +16,9 @@ typedef struct CallKind {
         const char *verb;            /* the operation */
         const char *const *withheld; /* options that are not for the bus; ended by NULL */
         const char *list;            /* → aa{sv}: the field of the result that is the answer; NULL: a{sv} → a{sv} */
-        const char *argument;        /* with LIST: s → aa{sv}, the parameter that is asked for; NULL: no argument */
+        const char *property; /* asked for by Properties.Get or GetAll, its interface's only one; NULL: a method */
+        const char *property_field; /* with PROPERTY: the text of the result that is its value */
+        const char *argument;       /* with LIST: s → aa{sv}, the parameter that is asked for; NULL: no argument */
         void (*finished)(Bus *bus, const void *result); /* told of a good result, before it is sent; may be NULL */
         WatchArea area;                                 /* what an operation that writes changes */
         bool looks;                                     /* () → (): no operation, but a look at what others did */

@@ -2,9 +2,9 @@
 /* The host security attributes: under our own interface, and in fwupd's form under its interface's name, for programs
  * that were written for it.
  *
- * A property is answered in the loop, but HostSecurityId takes a look at everything that the attributes are made of. So
- * it is kept for a while: as long as nothing is known to have changed, but not for more than a few seconds, since
- * nobody tells of everything that it depends on. */
+ * HostSecurityId is a property, but takes a look at everything that boots: whoever reads it gets the answer from the
+ * reading worker, as of a method. It is kept for a while: as long as nothing is known to have changed, but not for more
+ * than a few seconds, since nobody tells of everything that it depends on. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,25 +55,37 @@ static int method_get_attributes(sd_bus_message *message, void *userdata, sd_bus
         return call_start(userdata, message, &security_kind, error);
 }
 
-static int look(Bus *bus, sd_bus_error *error) {
-        _cleanup_(failure_done) Failure failure = {};
-        SecurityState state = {};
-        int r;
-
-        r = bus->host.run(bus->host.userdata, &security_operation, /* parameters= */ NULL, &state, /* watch= */ NULL,
-                          &failure);
-        r = r < 0 ? bus_error_set_failure(error, &failure) : keep(bus, state.host_security_id);
-        record_done(security_operation.result, &state);
-        return r;
-}
-
+/* What is kept, or else, of all interfaces' properties at once, what was kept last. */
 static int get_id(sd_bus *connection, const char *path, const char *interface, const char *property,
                   sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Bus *bus = userdata;
+
+        return sd_bus_message_append(reply, "s", bus->host_security_id ? bus->host_security_id : "");
+}
+
+static bool is_interface(const char *name) {
+        return strcmp(name, LANZA1_SECURITY) == 0 || strcmp(name, FWUPD_INTERFACE) == 0;
+}
+
+static const CallKind get_kind = {
+        .verb = "security", .property = PROPERTY, .property_field = "host-security-id", .finished = note_attributes};
+
+int security_answer_property(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        const char *interface, *name = PROPERTY;
         Bus *bus = userdata;
         int r;
 
-        r = is_kept(bus) ? 0 : look(bus, error);
-        return r < 0 ? r : sd_bus_message_append(reply, "s", bus->host_security_id);
+        if (sd_bus_message_is_method_call(message, PROPERTIES_INTERFACE, "Get") &&
+            sd_bus_message_has_signature(message, "ss"))
+                r = sd_bus_message_read(message, "ss", &interface, &name);
+        else if (sd_bus_message_is_method_call(message, PROPERTIES_INTERFACE, "GetAll") &&
+                 sd_bus_message_has_signature(message, "s"))
+                r = sd_bus_message_read(message, "s", &interface);
+        else
+                return 0;
+        if (r < 0 || !is_interface(interface) || strcmp(name, PROPERTY) != 0 || is_kept(bus))
+                return r < 0 ? r : 0;
+        return call_start(bus, message, &get_kind, error);
 }
 
 void security_changed(Bus *bus) {

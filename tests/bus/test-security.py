@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from private_bus import NAME, OBJECT, SOURCE, PrivateBus, plain
 from program_tests import LANZAD, Tree, run_tests
-from wire import INTERFACE, MEMBER
+from wire import INTERFACE, MEMBER, REPLY_SERIAL, SIGNATURE
 
 OURS, FWUPD = f"{NAME}.Security", "org.freedesktop.fwupd"
 TYPES = {
@@ -176,10 +176,40 @@ def test_arguments():
         assert bus.get("Manager", "Version")
 
 
+def test_slow_look():
+    """Whoever asks for the id makes nobody wait, though all that boots is read for it."""
+    with Firmware() as machine, PrivateBus(machine.tree.root, machine.option) as bus:
+        bus.call("Keys", "Create", "a{sv}", "0")
+        bus.call("Esp", "Sync", "a{sv}", "0")
+        bus.call(*ENROLL)
+        with open(machine.tree.root / "boot/EFI/Linux/large.efi", "wb") as file:
+            file.truncate(128 << 20)
+        wire = bus.wire()
+        properties = "org.freedesktop.DBus.Properties"
+        get = lambda interface, name: wire.send_call(NAME, OBJECT, properties, "Get", "ss", [interface, name])
+        slow = {
+            get(OURS, "HostSecurityId"): "v", get(FWUPD, "HostSecurityId"): "v",
+            wire.send_call(NAME, OBJECT, properties, "GetAll", "s", [OURS]): "a{sv}",
+        }  # fmt: skip
+        quick = {
+            wire.send_call(NAME, OBJECT, properties, "GetAll", "s", [""]): "a{sv}", get(f"{NAME}.Manager", "Version"): "v",
+        }  # fmt: skip
+        order = []
+        while len(order) < 5:
+            message = wire.wait(lambda message: message.fields.get(REPLY_SERIAL) in {**slow, **quick})
+            serial = message.fields[REPLY_SERIAL]
+            assert message.fields.get(SIGNATURE) == {**slow, **quick}[serial], message.fields
+            order.append(serial)
+            if serial in slow:
+                assert str(message.values()).count("HSI:1") == 1, message.values()
+        assert set(order[:2]) == set(quick), (order, slow, quick)
+
+
 TESTS = {
     "keys-have-fwupds-types-and-absent-ones-are-absent": test_types,
     "both-interfaces-and-oneshot-say-the-same": test_same_everywhere,
     "fwupds-library-reads-them-and-works-out-the-same-id": test_fwupd,
+    "the-id-is-looked-for-without-the-loop": test_slow_look,
     "changes-are-announced-and-seen": test_changes,
     "nothing-else-of-fwupd-is-there": test_arguments,
 }
