@@ -47,8 +47,9 @@ static const struct {
                 {"EspFull", EXIT_REFUSED, ENOSPC,
                  "Free space on the EFI system partition, or keep fewer generations (Limit= in /etc/lanza/lanzad.conf)."},
         [CONDITION_ESP_READ_ONLY] = {"EspReadOnly", EXIT_REFUSED, EROFS, "Mount the EFI system partition writable."},
-        [CONDITION_ESP_NOT_PRIVATE] = {"EspNotPrivate", EXIT_REFUSED, EPERM,
-                                       "Mount the EFI system partition with the options umask=0077."},
+        [CONDITION_ESP_NOT_PRIVATE] =
+                {"EspNotPrivate", EXIT_REFUSED, EPERM,
+                 "Mount the EFI system partition with the option umask=0077 (in NixOS: fileSystems.\"/boot\".options)."},
         [CONDITION_BAD_BOOTSPEC] = {"BadBootspec", EXIT_REFUSED, EBADMSG,
                                     "Build the generation again (nixos-rebuild), or delete it."},
         [CONDITION_BAD_IMAGE] = {"BadImage", EXIT_REFUSED, ENOEXEC,
@@ -57,14 +58,17 @@ static const struct {
                                          "Mend the configuration; nothing was changed."},
         [CONDITION_SECRETS_FAILED] = {"SecretsFailed", EXIT_REFUSED, EPROTO,
                                       "Run the generation's append-initrd-secrets by hand to see why."},
-        [CONDITION_NOTHING_BOOTABLE] = {"NothingBootable", EXIT_REFUSED, ENOENT, "Nothing was changed."},
+        [CONDITION_NOTHING_BOOTABLE] =
+                {"NothingBootable", EXIT_REFUSED, ENOENT,
+                 "Nothing was changed. Build a generation first, for example with 'nixos-rebuild boot'."},
         [CONDITION_FOREIGN_TOPLEVEL] =
                 {"ForeignToplevel", EXIT_REFUSED, EXDEV,
                  "Make the toplevel a generation first: nix-env --profile /nix/var/nix/profiles/system --set TOPLEVEL"},
         [CONDITION_BUSY] = {"Busy", EXIT_FAILED, EBUSY,
                             "Run this again when the other operation has ended, or wait longer with '--timeout'."},
-        [CONDITION_CANCELED] = {"Canceled", EXIT_FAILED, ECANCELED, NULL},
-        [CONDITION_LIMITS_EXCEEDED] = {"LimitsExceeded", EXIT_FAILED, EDQUOT, NULL},
+        [CONDITION_CANCELED] = {"Canceled", EXIT_FAILED, ECANCELED, "Nothing was changed; run this again."},
+        [CONDITION_LIMITS_EXCEEDED] = {"LimitsExceeded", EXIT_FAILED, EDQUOT,
+                                       "Run this again when there are fewer of them."},
 };
 
 void failure_done(Failure *failure) {

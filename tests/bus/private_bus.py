@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A system bus of its own with the project's policy, lanzad on it, and busctl as root or nobody."""
+import fcntl
 import json
 import os
 import shutil
@@ -19,6 +20,9 @@ NAME, OBJECT = "org.lanzaboote.Lanza1", "/org/lanzaboote/Lanza1"
 INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 WITH_PASSWORD = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+# Not in Python 3.11.
+F_ADD_SEALS, SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE = 1033, 1, 2, 4, 8
+ALL_SEALS = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 # What a distribution's system.conf says, in short.
@@ -206,3 +210,30 @@ def in_child(action, prepare=lambda: None):
 
 def ended_well(child):
     return os.waitpid(child, 0)[1] == 0
+
+
+def memory(content=b"", size=None, seals=ALL_SEALS):
+    """A descriptor of sealed memory."""
+    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(fd, content)
+    if size is not None:
+        os.truncate(fd, size)
+    fcntl.fcntl(fd, F_ADD_SEALS, seals)
+    return fd
+
+
+class Lock:
+    """Another program that holds the key store's lock."""
+
+    def __init__(self, tree):
+        folder = tree.root / "var/lib/lanzad"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+        self.fd = os.open(folder, os.O_RDONLY)
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ignored):
+        os.close(self.fd)

@@ -12,11 +12,10 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+from bus_machine import LANZACTL, Machine
 from private_bus import NAME, OBJECT, PrivateBus, plain
-from program_tests import LANZAD, Tree, run_tests
+from program_tests import run_tests
 
-LANZACTL = LANZAD.parent / "lanzactl"
-NO_SECRETS = """#!/bin/sh\n[ "$2" = initrd-secrets ] && echo '{"secrets": [], "warnings": []}'\n"""
 
 # verb -> the members that serve it: (interface, member, the part of the result that a list is). setup is made of other verbs,
 # and what monitor shows is no result.
@@ -33,38 +32,16 @@ MEMBERS = {
 OTHERS = ["monitor", "setup"]
 
 
-class Machine(Tree):
-    """A system with a firmware, whose state can be put back."""
-
-    def __init__(self):
-        super().__init__()
-        (self.root / "boot").chmod(0o700)
-        self.program = self.top / "lanzad"
-        self.program.write_text(NO_SECRETS)
-        self.program.chmod(0o755)
-
-    def variables(self):
-        return self.top / "variables"
-
-    def oneshot(self, verb, *options):
-        done = subprocess.run([LANZAD, "--oneshot", verb, self.option(), self.firmware(), *options], capture_output=True, check=False)
-        return done.returncode, json.loads(done.stdout)
-
-    def prepare(self, *commands):
-        for command in commands:
-            status, result = self.oneshot(*command)
-            assert status == 0, (command, result)
-
+class Resettable(Machine):
     def save(self):
         """Function that puts things back as they are now."""
-        copy = self.top / "copy"
+        copy, lines = self.top / "copy", self.variables()
         subprocess.run(["cp", "-a", self.root, copy], check=True)
-        text = self.variables().read_text() if self.variables().exists() else ""
 
         def restore():
             shutil.rmtree(self.root)
             subprocess.run(["cp", "-a", copy, self.root], check=True)
-            self.variables().write_text(text)
+            self.set_variables(lines)
 
         return restore
 
@@ -81,10 +58,8 @@ def by_oneshot(machine, verb, options):
 
 def by_lanzactl(machine, verb, options):
     with PrivateBus(machine.root, machine.firmware()) as bus:
-        environment = {**bus.environment, "LANZACTL_LANZAD": str(machine.program)}
-        done = subprocess.run([LANZACTL, verb, "--json=short", *options], capture_output=True, env=environment, check=False)
-        assert b"reached" not in done.stderr, done
-        return done.returncode, json.loads(done.stdout)
+        status, output = machine.lanzactl(bus, verb, "--json=short", *options)
+        return status, json.loads(output)
 
 
 def arguments(options):
@@ -153,7 +128,7 @@ def test_every_verb():
 
 
 def test_create_keys():
-    with Machine() as machine:
+    with Resettable() as machine:
         compare(machine, "create-keys", "--dry-run")
         assert compare(machine, "create-keys", "--bits=2048")["created"] == ["PK", "KEK", "db"]
         (machine.root / "var/lib/lanzad/keys/db/db.key").unlink()
@@ -162,7 +137,7 @@ def test_create_keys():
 
 
 def test_sync():
-    with Machine() as machine:
+    with Resettable() as machine:
         machine.prepare(["create-keys"])
         compare(machine, "sync", "--dry-run")
         assert len(compare(machine, "sync", "--timeout=5")["partitions"][0]["images-written"]) == 2
@@ -179,7 +154,7 @@ def test_sync():
 
 
 def test_gc():
-    with Machine() as machine:
+    with Resettable() as machine:
         machine.prepare(["create-keys"], ["sync"])
         (machine.root / "nix/var/nix/profiles/system-1-link").unlink()
         compare(machine, "gc", "--dry-run")
@@ -187,7 +162,7 @@ def test_gc():
 
 
 def test_firmware():
-    with Machine() as machine:
+    with Resettable() as machine:
         machine.prepare(["create-keys"], ["sync"])
         compare(machine, "list-enrolled-keys")
         compare(machine, "enroll-keys", "--microsoft=all", "--dry-run")
@@ -197,7 +172,7 @@ def test_firmware():
 
 
 def test_reading():
-    with Machine() as machine:
+    with Resettable() as machine:
         for verb in ("status", "list", "security"):
             compare(machine, verb)
         compare(machine, "status", "--check")

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """lanzad on a bus, seen from outside: interface, results, errors, queue, end."""
-import fcntl
 import json
 import os
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from private_bus import DENIED, INVALID, NAME, OBJECT, SOURCE, WITH_PASSWORD, PrivateBus, as_nobody, ended_well, error, state, wait_until
+from private_bus import DENIED, INVALID, NAME, OBJECT, SOURCE, WITH_PASSWORD, Lock, PrivateBus, as_nobody, ended_well, error, state, wait_until
 from program_tests import LANZAD, Tree, run_tests
 from wire import CALL, DESTINATION, ERROR, ERROR_NAME, INTERFACE, MEMBER, PATH, REPLY_SERIAL, RETURN, SENDER, ALLOW_INTERACTIVE
 
@@ -42,23 +41,6 @@ def oneshot(verb, tree, *options):
     done = subprocess.run([str(LANZAD), "--oneshot", verb, tree.option(), *options], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-class Lock:
-    """Another program that holds the key store's lock."""
-
-    def __init__(self, tree):
-        folder = tree.root / "var/lib/lanzad"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-        self.fd = os.open(folder, os.O_RDONLY)
-        fcntl.flock(self.fd, fcntl.LOCK_EX)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *ignored):
-        os.close(self.fd)
 
 
 def test_introspection():

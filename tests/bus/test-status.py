@@ -13,11 +13,11 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+from bus_machine import LANZACTL, Machine
 from private_bus import POLKIT_MOUNTS as PRIVATE_MOUNTS
 from private_bus import PrivateBus
 from program_tests import LANZAD, Tree, run_tests
 
-LANZACTL = LANZAD.parent / "lanzactl"
 LOADER = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 ENFORCED = "enforced, by these keys"
 BOOTED = "nixos-generation-1-x.efi"
@@ -37,53 +37,35 @@ UNSIGNED = ("2 of the images on /boot are not signed by these keys", "Run 'lanza
 UNSIGNED_LATER = (UNSIGNED[0], LATER)
 
 
-class Machine(Tree):
-    """A system with a firmware, and the service on a bus for it."""
+class Served(Machine):
+    """With the service on a bus."""
 
     def __enter__(self):
         self.bus = PrivateBus(self.root, self.firmware())
         self.bus.__enter__()
-        (self.root / "boot").chmod(0o700)
-        # Root's own program would run those for initrd secrets. A tree has none.
-        self.lanzad = self.top / "lanzad"
-        self.lanzad.write_text("""#!/bin/sh\n[ "$2" = initrd-secrets ] && echo '{"secrets": [], "warnings": []}'\n""")
-        self.lanzad.chmod(0o755)
         return self
 
     def __exit__(self, *arguments):
         self.bus.__exit__(*arguments)
         super().__exit__(*arguments)
 
-    def lanzactl(self, *arguments, status=0):
-        """What it prints."""
-        environment = {**self.bus.environment, "LANZACTL_LANZAD": str(self.lanzad)}
-        done = subprocess.run([LANZACTL, *arguments], capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == status, (arguments, done)
-        return done.stdout
-
-    def variables(self):
-        path = self.top / "variables"
-        return path.read_text().splitlines() if path.exists() else []
-
-    def change_variables(self, change):
-        """Behind the service's back, as another program would."""
-        path = self.top / "variables"
-        temporary = self.top / "variables.new"
-        temporary.write_text("".join(f"{line}\n" for line in change(self.variables())))
-        temporary.rename(path)
+    def ask(self, *arguments):
+        status, output = self.lanzactl(self.bus, *arguments)
+        assert status == 0, (arguments, status, output)
+        return output
 
     def set_loader_variable(self, name, text):
         line = f"variable {LOADER} {name} 07 {'0' * 32} {'0' * 64} {(text + chr(0)).encode('utf-16-le').hex()}"
-        self.change_variables(lambda lines: [*lines, line])
+        self.set_variables([*self.variables(), line])
 
     def expect(self, headline, keys="all there", facts=(), problems=(), notes=(), images=2, foreign=0, **members):
         """JSON and text say this, and nothing more in front of the tables."""
-        status = json.loads(self.lanzactl("status", "--json=short"))
+        status = json.loads(self.ask("status", "--json=short"))
         for name, value in members.items():
             assert status[name.replace("_", "-")] == value, (name, status)
         assert [(p["message"], p["hint"]) for p in status["problems"]] == list(problems), status["problems"]
         assert [(p["message"], p["hint"]) for p in status["notes"]] == list(notes), status["notes"]
-        text = re.sub(r"\d+\.\d [GM]iB", "SIZE", self.lanzactl("status"))
+        text = re.sub(r"\d+\.\d [GM]iB", "SIZE", self.ask("status"))
         assert re.split("\n(?:ROLE|PROFILE) ", text)[0].rstrip() == "\n".join(head(headline, keys, facts, problems, notes, images, foreign)), text
 
 
@@ -105,36 +87,36 @@ def head(headline, keys, facts, problems, notes, images, foreign):
 
 def test_whole_life():
     """From the factory to Secure Boot by what status says to do, and then the keys of somebody else."""
-    with Machine() as machine:
+    with Served() as machine:
         machine.expect("off: Setup Mode", keys="none", images=0, problems=[NO_KEYS, SETUP_MODE, NO_IMAGE],
                        mode="setup", setup_mode=True, secure_boot=False, keys_present=False, keys_enrolled=False)
-        machine.lanzactl("create-keys")
+        machine.ask("create-keys")
         machine.expect("off: Setup Mode", images=0, problems=[SETUP_MODE, NO_IMAGE], keys_present=True, setup_mode=True)
-        machine.lanzactl("sync")
+        machine.ask("sync")
         machine.expect("off: Setup Mode", problems=[SETUP_MODE], mode="setup", setup_mode=True, secure_boot=False, keys_enrolled=False)
-        machine.lanzactl("setup", "--yes", "--microsoft")
+        machine.ask("setup", "--yes", "--microsoft")
         machine.expect("off, but these keys are enrolled", problems=[NOT_ENFORCED],
                        mode="user", setup_mode=False, secure_boot=False, keys_enrolled=True)
         machine.restart()
         machine.expect(ENFORCED, mode="user", secure_boot=True, keys_enrolled=True)
 
         shutil.rmtree(machine.root / "var")
-        machine.lanzactl("create-keys")
+        machine.ask("create-keys")
         machine.expect("enforced, by other keys", problems=[FOREIGN, UNSIGNED_LATER], secure_boot=True, keys_enrolled=False)
-        machine.change_variables(lambda lines: [line for line in lines if " PK " not in line])
+        machine.set_variables([line for line in machine.variables() if " PK " not in line])
         machine.restart()
         machine.expect("off: Setup Mode", problems=[SETUP_MODE, UNSIGNED], setup_mode=True)
-        machine.lanzactl("setup", "--yes", "--microsoft")
+        machine.ask("setup", "--yes", "--microsoft")
         machine.restart()
         machine.expect(ENFORCED, secure_boot=True, keys_enrolled=True)
 
 
-class Ready(Machine):
+class Ready(Served):
     """One of which there is nothing to say."""
 
     def __enter__(self):
         super().__enter__()
-        self.lanzactl("setup", "--yes", "--microsoft")
+        self.ask("setup", "--yes", "--microsoft")
         self.restart()
         self.expect(ENFORCED)
         return self
@@ -149,7 +131,7 @@ def test_booted():
         facts = [("Booted", BOOTED), ("System", "/nix/store/system-1"), ("Stub", "lanzastub 0.1"), ("Boot loader", "systemd-boot 257.9")]
         machine.expect(ENFORCED, facts=facts, booted_entry=BOOTED, booted_toplevel="/nix/store/system-1",
                        booted_stub="lanzastub 0.1", booted_loader="systemd-boot 257.9")
-        assert re.search(r"^system   1           Test 1  \S+  booted$", machine.lanzactl("status"), re.MULTILINE)
+        assert re.search(r"^system   1           Test 1  \S+  booted$", machine.ask("status"), re.MULTILINE)
 
 
 def test_override():
@@ -160,7 +142,7 @@ def test_override():
             machine.set_loader_variable(name, "windows.conf")
             message = f"The firmware's variable {name} names windows.conf: that entry is started{what}, whatever the default is"
             machine.expect(ENFORCED, problems=[(message, f"Clear it with 'bootctl {command} \"\"'.")])
-            machine.change_variables(lambda lines: before)
+            machine.set_variables(before)
         machine.expect(ENFORCED)
 
 
@@ -185,10 +167,10 @@ def test_old_stub():
         content[len(content) // 2] ^= 1
         stub.write_bytes(content)
         machine.add_generation(3)
-        machine.lanzactl("sync")
+        machine.ask("sync")
         message = "2 of the images on /boot have another stub than new ones get, which is /usr/lib/lanzad/lanzastubx64.efi"
         machine.expect(ENFORCED, images=3, notes=[(message, "Renew them with 'lanzactl sync --restub'.")])
-        machine.lanzactl("sync", "--restub")
+        machine.ask("sync", "--restub")
         machine.expect(ENFORCED, images=3)
 
 
@@ -203,7 +185,7 @@ def test_damaged():
             (f"{second.name} on /boot cannot be booted: Its file EFI/nixos/{kernel.name}: No such file or directory", "Run 'lanzactl sync'."),
         ]
         machine.expect(ENFORCED, problems=problems, foreign=1)
-        machine.lanzactl("sync")
+        machine.ask("sync")
         machine.expect(ENFORCED)
 
 
@@ -266,7 +248,7 @@ def test_no_esp():
 def test_malformed():
     with Ready() as machine:
         machine.write("nix/store/system-1/boot.json", "[]")
-        status = json.loads(machine.lanzactl("status", "--json=short"))
+        status = json.loads(machine.ask("status", "--json=short"))
         assert "/nix/store/system-1/boot.json" in status["problems"][0]["message"] and len(status["problems"]) == 1, status
         (machine.root / "nix/var/nix/profiles/system-1-link").unlink()
         machine.expect(ENFORCED)

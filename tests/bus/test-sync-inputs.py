@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What root alone may give to Sync, and everything that is no sealed memory."""
-import fcntl
 import json
 import os
 import socket
@@ -11,23 +10,12 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from private_bus import DENIED, INVALID, NAME, OBJECT, PrivateBus, as_nobody, ended_well, error, state, wait_until
+from private_bus import ALL_SEALS, SEAL_GROW, SEAL_SEAL, SEAL_SHRINK, SEAL_WRITE
+from private_bus import DENIED, INVALID, NAME, OBJECT, PrivateBus, as_nobody, ended_well, error, memory, state, wait_until
 from program_tests import Tree, run_tests
 from wire import RETURN
 
-# Not in Python 3.11.
-F_ADD_SEALS, SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE = 1033, 1, 2, 4, 8
-ALL_SEALS = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE
 MEGABYTE = 1024 * 1024
-
-
-def memory(content=b"", size=None, seals=ALL_SEALS):
-    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.write(fd, content)
-    if size is not None:
-        os.truncate(fd, size)
-    fcntl.fcntl(fd, F_ADD_SEALS, seals)
-    return fd
 
 
 def sync(wire, options, fds=()):
