@@ -66,6 +66,22 @@ static int read_items(sd_bus_message *message, json_t *array) {
         return r;
 }
 
+static json_t *read_struct(sd_bus_message *message, const char *contents) {
+        json_t *value = json_array();
+        int r;
+
+        r = sd_bus_message_enter_container(message, 'r', contents);
+        if (r >= 0)
+                r = read_items(message, value);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(message);
+        if (r < 0) {
+                json_decref(value);
+                return NULL;
+        }
+        return value;
+}
+
 /* D-Bus bounds the depth of a message, and with it the recursion. */
 static json_t *read_array(sd_bus_message *message, const char *contents) {
         bool dictionary = contents[0] == '{';
@@ -94,6 +110,8 @@ static json_t *read_value(sd_bus_message *message, char type, const char *conten
 
         if (type == 'a')
                 return read_array(message, contents);
+        if (type == 'r')
+                return read_struct(message, contents);
         if (type != 'b' && type != 'u' && type != 't' && type != 's')
                 return NULL;
         if (sd_bus_message_read_basic(message, type, &value) < 0)

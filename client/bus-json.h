@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Between D-Bus values and JSON. Both know the same forms: b, numbers, s, arrays, a{sv}. */
+/* Between D-Bus values and JSON. Both know the same forms: b, numbers, s, arrays, structs (as arrays), a{sv}. */
 
 #include <jansson.h>
 #include <systemd/sd-bus.h>

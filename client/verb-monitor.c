@@ -26,20 +26,27 @@ static void print_property(const char *name, json_t *value) {
         free(text);
 }
 
+static void print_words(json_t *words) {
+        json_t *word;
+        size_t i;
+
+        json_array_foreach(words, i, word) {
+                putchar(' ');
+                print_text(json_is_string(word) ? json_string_value(word) : "");
+        }
+}
+
 static void print_signal(json_t *signal) {
         const char *name;
         json_t *value;
-        size_t i;
 
         print_text(text_of(signal, "signal"));
-        json_array_foreach(json_object_get(signal, "what"), i, value) {
-                putchar(' ');
-                print_text(json_is_string(value) ? json_string_value(value) : "");
-        }
+        print_words(json_object_get(signal, "what"));
         if (*text_of(signal, "interface"))
                 putchar(' ');
         print_text(text_of(signal, "interface"));
         json_object_foreach(json_object_get(signal, "properties"), name, value) print_property(name, value);
+        print_words(json_object_get(signal, "invalidated"));
         putchar('\n');
 }
 
@@ -61,8 +68,9 @@ static int on_state(sd_bus_message *message, void *userdata, sd_bus_error *unuse
 
 static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *unused) {
         json_auto_t *interface = bus_read_json(message), *properties = bus_read_json(message);
-        json_auto_t *signal = json_pack("{s:s,s:O*,s:O*}", "signal", "PropertiesChanged", "interface", interface,
-                                        "properties", properties);
+        json_auto_t *invalidated = bus_read_json(message);
+        json_auto_t *signal = json_pack("{s:s,s:O*,s:O*,s:O*}", "signal", "PropertiesChanged", "interface", interface,
+                                        "properties", properties, "invalidated", invalidated);
 
         if (signal)
                 show(userdata, signal);

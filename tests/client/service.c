@@ -53,7 +53,8 @@ static int tell_everybody(sd_bus *bus) {
         r = sd_bus_emit_signal(bus, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "StateChanged", "as", 2, "keys", "esp");
         return r < 0 ? r
                      : sd_bus_emit_signal(bus, LANZA1_OBJECT_PATH, "org.freedesktop.DBus.Properties",
-                                          "PropertiesChanged", "sa{sv}as", LANZA1_KEYS, 1, "Present", "b", 1, 0);
+                                          "PropertiesChanged", "sa{sv}as", LANZA1_KEYS, 2, "Present", "b", 1, "Pairs",
+                                          "a(st)", 1, "db", (uint64_t)7, 1, "Other");
 }
 
 static int answer_list(sd_bus_message *call) {

@@ -223,12 +223,12 @@ def monitor(bus, *arguments):
 
 def test_monitor():
     with Bus(VERSION) as bus:
-        assert monitor(bus) == ["StateChanged keys esp\n", "PropertiesChanged org.lanzaboote.Lanza1.Keys Present=true\n"]
+        assert monitor(bus) == ["StateChanged keys esp\n", "PropertiesChanged org.lanzaboote.Lanza1.Keys Present=true Pairs=[[\"db\",7]] Other\n"]
         lines = [json.loads(line) for line in monitor(bus, "--json=short")]
         keys = "org.lanzaboote.Lanza1.Keys"
         assert lines == [
             {"signal": "StateChanged", "what": ["keys", "esp"]},
-            {"signal": "PropertiesChanged", "interface": keys, "properties": {"Present": True}},
+            {"signal": "PropertiesChanged", "interface": keys, "properties": {"Present": True, "Pairs": [["db", 7]]}, "invalidated": ["Other"]},
         ], lines
         assert "--root" in bus.lanzactl("monitor", "--root=/tmp", status=2)[1]
     environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent")
