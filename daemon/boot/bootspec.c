@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/boot/synthesis.h"
 #include "daemon/boot/text.h"
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
@@ -390,28 +391,52 @@ int bootspec_parse(Span json, const char *where, Bootspec *ret, Failure *failure
         return 0;
 }
 
-int bootspec_load(int root, const char *toplevel, Bootspec *ret, Failure *failure) {
-        _cleanup_(bootspec_done) Bootspec bootspec = {};
-        _cleanup_(free_pointer) char *path = path_join(toplevel, "boot.json");
-        _cleanup_(buffer_done) Buffer json = {};
+/* Whether there is anything under the name: a link that leads nowhere is something. */
+static bool stands_there(int root, const char *path) {
+        _cleanup_(close_fd) int fd = root_open(root, path, O_PATH | O_NOFOLLOW);
+
+        return fd != -ENOENT;
+}
+
+/* The document's text, made where there is none. *RET_WHERE is how to call it; owned. */
+static int read_or_make_text(int root, const char *toplevel, char **ret_where, Buffer *ret, Failure *failure) {
+        _cleanup_(free_pointer) char *path = path_join(toplevel, "boot.json"), *where = NULL;
         _cleanup_(close_fd) int fd = -EBADF;
         int r;
 
         if (!path)
                 return -ENOMEM;
         fd = root_open(root, path, O_RDONLY);
-        if (fd == -ENOENT)
-                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s is missing", path);
-        r = fd < 0 ? fd : file_read_fd(fd, BOOTSPEC_MAX_BYTES, &json);
-        if (r == -ENOMEM)
-                return r;
+        if (fd == -ENOENT && !stands_there(root, path)) {
+                if (asprintf(&where, "%s, which has no boot.json", toplevel) < 0)
+                        where = NULL;
+                r = where ? bootspec_synthesise(root, toplevel, ret, failure) : -ENOMEM;
+        } else {
+                where = TAKE_POINTER(path);
+                r = fd < 0 ? fd : file_read_fd(fd, BOOTSPEC_MAX_BYTES, ret);
+                if (r < 0 && r != -ENOMEM)
+                        return failure_set(failure, CONDITION_BAD_BOOTSPEC, "Cannot read %s: %s", where, strerror(-r));
+        }
         if (r < 0)
-                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "Cannot read %s: %s", path, strerror(-r));
-        r = bootspec_parse(buffer_span(&json), path, &bootspec, failure);
+                return r;
+        *ret_where = TAKE_POINTER(where);
+        return 0;
+}
+
+int bootspec_load(int root, const char *toplevel, Bootspec *ret, Failure *failure) {
+        _cleanup_(bootspec_done) Bootspec bootspec = {};
+        _cleanup_(free_pointer) char *where = NULL;
+        _cleanup_(buffer_done) Buffer json = {};
+        int r;
+
+        r = read_or_make_text(root, toplevel, &where, &json, failure);
+        if (r < 0)
+                return r;
+        r = bootspec_parse(buffer_span(&json), where, &bootspec, failure);
         if (r < 0)
                 return r;
         if (strcmp(bootspec.toplevel, toplevel) != 0)
-                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s is of another toplevel: it names %s", path,
+                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s is of another toplevel: it names %s", where,
                                    bootspec.toplevel);
         *ret = TAKE_STRUCT(bootspec);
         return 0;

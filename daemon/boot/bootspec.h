@@ -2,7 +2,7 @@
 #pragma once
 
 /* What a system closure says about how it is booted: boot.json in its toplevel ("bootspec", NixOS RFC 125, version 1),
- * with the specialisations nested in it. */
+ * with the specialisations nested in it, or what stands for it in a system without one. */
 
 #include <stddef.h>
 
@@ -54,7 +54,7 @@ void bootspec_done(Bootspec *bootspec);
 int bootspec_parse(Span json, const char *where, Bootspec *ret, Failure *failure);
 
 /* Reads and parses TOPLEVEL/boot.json inside ROOT (see daemon/util/root.h). TOPLEVEL is a real path, and the document
- * must name it as its own toplevel. A missing boot.json is CONDITION_BAD_BOOTSPEC too. */
+ * must name it as its own toplevel. Where there is no boot.json it is made from what stands beside (synthesis.h). */
 int bootspec_load(int root, const char *toplevel, Bootspec *ret, Failure *failure);
 
 /* What one boot image is made from: the system itself or one of its specialisations, nested ones too. */

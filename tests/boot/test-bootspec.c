@@ -400,7 +400,8 @@ static void test_load(void) {
                 const char *toplevel, *message;
         } bad[] = {
                 {"/nix/store/other", "/nix/store/other/boot.json is of another toplevel: it names " TOPLEVEL},
-                {"/nix/store/none", "/nix/store/none/boot.json is missing"},
+                {"/nix/store/none", "/nix/store/none has no boot.json, and its kernel is missing"},
+                {"/nix/store/dangling", "Cannot read /nix/store/dangling/boot.json: No such file"},
                 {"/nix/store/folder", "Cannot read /nix/store/folder/boot.json: Is a directory"},
                 {"/nix/store/broken", "/nix/store/broken/boot.json, line 1, column "},
         };
@@ -413,6 +414,8 @@ static void test_load(void) {
         test_write(folder, "nix/store/broken/boot.json", "{", -1, 0644);
         test_make_folder(folder, "nix/store/none", 0755);
         test_make_folder(folder, "nix/store/folder/boot.json", 0755);
+        test_make_folder(folder, "nix/store/dangling", 0755);
+        g_assert_cmpint(symlinkat("/nix/store/gone/boot.json", root, "nix/store/dangling/boot.json"), ==, 0);
 
         g_assert_cmpint(bootspec_load(root, TOPLEVEL, &bootspec, NULL), ==, 0);
         g_assert_cmpstr(bootspec.toplevel, ==, TOPLEVEL);

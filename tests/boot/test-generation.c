@@ -178,7 +178,7 @@ static void test_malformed(Fixture *fixture, gconstpointer data) {
                 {"system-5-link", "/nix/store/one/deeper",
                  PROFILES "/system-5-link does not lead directly into /nix/store"},
                 {"system-4-link", "/nix/store/file", PROFILES "/system-4-link does not lead to a folder"},
-                {"system-3-link", "/nix/store/bare", "/nix/store/bare/boot.json is missing"},
+                {"system-3-link", "/nix/store/bare", "/nix/store/bare has no boot.json, and its kernel is missing"},
                 {"system-2-link", "/nix/store/away", PROFILES "/system-2-link does not lead directly into /nix/store"},
         };
 
