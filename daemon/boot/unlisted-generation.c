@@ -52,6 +52,9 @@ static int check_unlisted_files(int root, const Generation *generation, Failure 
                 r = check_unlisted(root, generation->toplevel, bootspec->kernel, &st, failure);
                 if (r >= 0 && bootspec->initrd)
                         r = check_unlisted(root, generation->toplevel, bootspec->initrd, &st, failure);
+                /* Root runs it. */
+                if (r >= 0 && bootspec->initrd_secrets)
+                        r = check_unlisted(root, generation->toplevel, bootspec->initrd_secrets, &st, failure);
         }
         return r;
 }

@@ -434,6 +434,18 @@ static void test_unlisted_bounds(Fixture *fixture, gconstpointer data) {
                         "/nix/store/one is not signed: /nix/store/one can be written by others than root");
 }
 
+static void test_unlisted_program(Fixture *fixture, gconstpointer data) {
+        static const char text[] =
+                "{\"org.nixos.bootspec.v1\": {\"init\": \"/nix/store/s/init\", \"kernel\": "
+                "\"/nix/store/k-linux-6.1/bzImage\", \"initrdSecrets\": \"/home/me/program\", \"kernelParams\": [], "
+                "\"label\": \"S\", \"system\": \"x86_64-linux\", \"toplevel\": \"/nix/store/s\"}}";
+
+        add_kernel(fixture);
+        test_write(fixture->folder, "home/me/program", "", -1, 0755);
+        test_write(fixture->folder, "nix/store/s/boot.json", text, -1, 0444);
+        refuse_unlisted(fixture, "/nix/store/s", "/nix/store/s is not signed: /home/me/program is not in /nix/store");
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
 #define TEST(name, function) g_test_add("/boot/generation/" name, Fixture, NULL, set_up, function, tear_down)
@@ -452,6 +464,7 @@ int main(int argc, char **argv) {
         TEST("of-a-link-that-another-user-owns-is-not-followed", test_link_owner);
         TEST("of-no-profile-is-the-next-of-system-if-root-wants-it", test_unlisted);
         TEST("of-no-profile-must-be-finished-and-in-the-store", test_unlisted_bounds);
+        TEST("of-no-profile-has-its-program-for-secrets-there-too", test_unlisted_program);
         TEST("bounds-the-number-of-profiles", test_too_many);
         TEST("hundreds-are-no-problem", test_many);
         TEST("booted-system-is-resolved-inside-the-root", test_resolve);
