@@ -68,6 +68,8 @@ class Terminal:
         self.number = number
         self.name = None
         self.keyboard = Keyboard(machine.path("monitor"))
+        # What has long been running where somebody logs in; here it is started by who needs it.
+        machine.run("systemctl start disks.service polkit.service systemd-logind.service")
         machine.run(f"chvt {number}; stty rows {ROWS} cols {COLUMNS} </dev/tty{number}; "
                     f"systemctl --no-block start systemd-user-sessions.service getty@tty{number}.service")
 
