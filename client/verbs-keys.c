@@ -63,6 +63,11 @@ void print_enrolled_keys(const Session *session, json_t *result) {
         json_array_foreach(json_object_get(result, "variables"), i, variable)
                 print_variable(variable, truth_of(result, "dry-run"));
         print_lines(result, "files", truth_of(result, "dry-run") ? "Would write " : "Wrote ");
+}
+
+/* setup says it in its own words. */
+static void print_enrollment(const Session *session, json_t *result) {
+        print_enrolled_keys(session, result);
         if (!truth_of(result, "reboot-needed") || truth_of(result, "dry-run"))
                 return;
         print_colored(session, COLOR_BOLD, "Reboot: from then on the firmware runs only what these keys allow.");
@@ -92,7 +97,7 @@ static int create_keys(Session *session, json_t *options) {
 }
 
 static int enroll_keys(Session *session, json_t *options) {
-        return run_and_print(session, "enroll-keys", options, print_enrolled_keys);
+        return run_and_print(session, "enroll-keys", options, print_enrollment);
 }
 
 static int list_enrolled_keys(Session *session, json_t *options) {
