@@ -6,15 +6,17 @@ It is a story for a person who watches. Each step says what is about to happen a
 and what came of it, and is then held against what it promised: the first that did something else ends the demo with
 status 1.
 """
+import json
 import re
 import subprocess
 import sys
 import textwrap
 import time
 
-from images import Images
+from images import PASSWORD, Images
 from machine import MachineError
-from nixos_machine import ENROLL_ANYWAY, NixosMachine
+from nixos_machine import NixosMachine
+from terminal import Terminal
 
 WIDTH = 100
 START = time.monotonic()
@@ -73,17 +75,48 @@ class Watcher:
         self.shown = len(lines)
 
 
-def typed(machine, *arguments, status=0):
-    """Runs lanzad in the machine, showing what is typed."""
-    show("", "machine# lanzad --oneshot " + " ".join(arguments))
-    return machine.lanzad(*arguments, status=status)
+class Session:
+    """Somebody who sits at the machine, and what they see there."""
+
+    def __init__(self, machine):
+        self.terminal = Terminal(machine)
+        self.lines = 0
+
+    def __enter__(self):
+        self.terminal.log_in("ada")
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.terminal.__exit__(kind, value, trace)
+
+    def tell(self, screen, answer=""):
+        """Passes on what is new on SCREEN; the last line is what ANSWER is given to."""
+        lines = screen.splitlines()
+        for number, line in enumerate(lines[self.lines:], self.lines + 1):
+            show("", f"│ {line} {answer if number == len(lines) else ''}".rstrip())
+        self.lines = len(lines)
+
+    def begin(self, command):
+        self.lines = 1
+        show("", "│ ada@machine:~$ " + command)
+        self.terminal.begin(command)
+
+    def answer(self, *question, text, shown=None):
+        self.tell(self.terminal.answer(*question, text=text), shown or text)
+
+    def end(self):
+        """What the screen shows once the command has ended."""
+        screen = self.terminal.end()
+        self.tell(screen)
+        return screen
+
+    def command(self, command):
+        self.begin(command)
+        return self.end()
 
 
-def show_problems(status):
-    for problem in status["problems"]:
-        show("", f"{problem['message']}. {problem.get('hint', '')}")
-    if not status["problems"]:
-        show("", "no problems")
+def status_of(machine):
+    return json.loads(machine.run("lanzactl status --json=short").text)
 
 
 def begin(machine):
@@ -96,65 +129,49 @@ def begin(machine):
     machine.add_generation(3, "25.05.3", "of generation 3")
     machine.install()
     promise(machine.secure_boot() == (1, 0), "the firmware is in Setup Mode, and Secure Boot is off")
-    status = typed(machine, "status")
-    show_problems(status)
-    promise(len(status["generations"]) == 3 and not status["keys-present"], "lanzad sees three generations and no keys")
 
 
-def make_keys(machine):
-    headline(2, "Keys of its own")
-    say("The machine makes three key pairs: PK, whose holder owns the machine; KEK, which may change the lists of what is "
-        "trusted; and db, which signs what boots. The private halves never leave /var/lib/lanzad.")
-    result = typed(machine, "create-keys")
-    for certificate in result["certificates"]:
-        show(certificate["role"], f"{certificate['subject']}, SHA-256 {certificate['fingerprint']}")
+def set_up(machine):
+    headline(2, "One command: lanzactl setup")
+    say("Ada, who is in the group wheel, logs in at its keyboard. She is not root: the service lanzad does the work, in its "
+        "sandbox, and polkit asks her for her password before each step that changes something.")
+    with Session(machine) as session:
+        session.command("lanzactl status")
+        say("She lets lanzactl do the whole way: make three key pairs (PK, whose holder owns the machine; KEK, which may change "
+            "the lists of what is trusted; db, which signs what boots), write signed images, check, enroll. This machine has no "
+            "cards whose own firmware Microsoft signed, so she takes her own keys alone.")
+        session.begin("lanzactl setup")
+        session.answer("[microsoft/own/no]", text="own")
+        for action in ("manage-keys", "sync", "enroll"):
+            session.answer(f"org.lanzaboote.lanza1.{action} ", "Password:", text=PASSWORD, shown="(her password)")
+        promise("One thing is left: reboot" in session.end(), "one thing is left")
     modes = machine.run("stat -c %a /var/lib/lanzad /var/lib/lanzad/keys/*/*.key").text.split()
     promise(modes == ["700", "600", "600", "600"], "there are three key pairs that only root can read")
-
-
-def populate(machine):
-    headline(3, "Signed boot images on the EFI system partition")
-    say("For each generation and specialisation a small signed boot image is written, which names its kernel and initrd "
-        "by SHA-256. Kernels and initrds that generations share stand there once. systemd-boot is signed too.")
-    typed(machine, "sync")
+    promise(machine.secure_boot()[0] == 0, "Setup Mode has ended: the firmware knows these keys and no others")
+    say("What stands on the EFI system partition now: a small signed boot image for each generation and specialisation, which "
+        "names its kernel and initrd by SHA-256. Kernels and initrds that generations share stand there once.")
     show("", machine.run("cd /boot && find . -type f -printf '%9s  %P\\n' | sort -k 2").text)
     names = machine.run("ls /boot/EFI/Linux /boot/EFI/nixos").text.split()
     promise(sum(name.startswith("nixos-generation-") for name in names) == 4, "three generations and one specialisation "
             "make four boot images")
     promise(sum(name.startswith("kernel-") for name in names) == 1, "the kernel that all of them share stands there once")
-    again = typed(machine, "sync")["partitions"][0]
-    promise(again["bytes-written"] == 0, "a second sync has nothing to write")
-
-
-def enroll(machine):
-    headline(4, "The firmware is told to trust these keys, and nothing else")
-    say("Now the certificates go into the firmware's variables: db, KEK, and at last PK, which ends Setup Mode. lanzad "
-        "first checks that everything this machine boots would still run. It also asks for a word of consent, because a "
-        "real machine may have cards whose own firmware only its vendor signed. This virtual one has none.")
-    refused = typed(machine, "enroll-keys", status=3)
-    show("", refused["error"]["message"])
-    typed(machine, "enroll-keys", ENROLL_ANYWAY)
-    for key in typed(machine, "list-enrolled-keys")["keys"]:
-        show(key["variable"], f"{key['subject']}, SHA-256 {key['fingerprint']}")
-    promise(machine.secure_boot()[0] == 0, "Setup Mode has ended")
 
 
 def reboot(machine):
-    headline(5, "Reboot: firmware, systemd-boot, the stub, Linux")
+    headline(3, "Reboot: firmware, systemd-boot, the stub, Linux")
     say("From here on the firmware checks signatures: it runs systemd-boot, which runs the newest generation's boot image, "
         "whose stub holds kernel and initrd against their SHA-256 and starts Linux.")
     machine.reboot()
     promise(machine.secure_boot() == (0, 1), "Secure Boot is on, and the firmware enforces it")
     promise(machine.booted() == machine.generations[3], "generation 3 runs")
-    status = typed(machine, "status")
-    show("", f"Secure Boot {'on' if status['secure-boot'] else 'off'}; booted {status['booted-entry'][:20]}… by "
-         f"{status['booted-loader']} and {status['booted-stub']}")
-    show_problems(status)
-    promise(status["secure-boot"] and status["keys-enrolled"] and not status["problems"], "lanzad agrees")
+    with Session(machine) as session:
+        session.command("lanzactl status")
+    status = status_of(machine)
+    promise(status["secure-boot"] and status["keys-enrolled"] and not status["problems"], "lanzad agrees, and finds no problem")
 
 
 def tamper(machine):
-    headline(6, "Somebody tampers with it")
+    headline(4, "Somebody tampers with it")
     say("Somebody with access to the disk changes one bit of generation 3's initrd. At the next start the stub notices. "
         "Back in the boot loader an older entry is taken, which is whole: generation 1.")
     machine.run(f"bootctl set-default {machine.entry(1)}; bootctl set-oneshot {machine.entry(3)}")
@@ -172,7 +189,7 @@ def tamper(machine):
     promise(machine.booted() == machine.generations[1], "the older entry boots, and generation 1 runs")
 
 
-STEPS = [begin, make_keys, populate, enroll, reboot, tamper]
+STEPS = [begin, set_up, reboot, tamper]
 
 
 def main():
