@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "daemon/crypto/stream-digest.h"
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
 

@@ -7,9 +7,6 @@
 #include <string.h>
 
 #include "daemon/crypto/openssl.h"
-#include "daemon/util/file.h"
-
-enum { PIECE_BYTES = 1024 * 1024 };
 
 struct Digest {
         EVP_MD_CTX *context;
@@ -103,34 +100,6 @@ int sha256_of(Span bytes, Sha256 *ret) {
         if (EVP_Digest(bytes.data, bytes.size, sha256.bytes, /* size= */ NULL, EVP_sha256(), /* impl= */ NULL) != 1)
                 return openssl_failed(-EIO);
         *ret = sha256;
-        return 0;
-}
-
-int sha256_of_file(int fd, uint64_t size, Sha256 *ret) {
-        _cleanup_(free_pointer) char *piece = malloc(PIECE_BYTES);
-        _cleanup_(digest_freep) Digest *digest = NULL;
-        uint8_t hash[DIGEST_SIZE_MAX];
-        int r;
-
-        if (!piece)
-                return -ENOMEM;
-        r = digest_new(DIGEST_SHA256, &digest);
-        if (r < 0)
-                return r;
-        for (uint64_t offset = 0; offset < size;) {
-                size_t length = size - offset < PIECE_BYTES ? size - offset : PIECE_BYTES;
-
-                r = file_read_at(fd, offset, piece, length);
-                if (r >= 0)
-                        r = digest_update(digest, (Span){(const uint8_t *)piece, length});
-                if (r < 0)
-                        return r;
-                offset += length;
-        }
-        r = digest_final(digest, hash);
-        if (r < 0)
-                return r;
-        memcpy(ret->bytes, hash, SHA256_SIZE);
         return 0;
 }
 

@@ -43,7 +43,4 @@ int digest_final(Digest *digest, uint8_t ret[static DIGEST_SIZE_MAX]);
 /* SHA-256 of BYTES at once. */
 int sha256_of(Span bytes, Sha256 *ret);
 
-/* SHA-256 of the first SIZE bytes of a file, read in pieces. -EBADMSG if it ends before. */
-int sha256_of_file(int fd, uint64_t size, Sha256 *ret);
-
 bool sha256_equal(const Sha256 *a, const Sha256 *b);

@@ -26,13 +26,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/crypto/digest.h"
+#include "daemon/crypto/stream-digest.h"
 #include "daemon/esp/esp-names.h"
 #include "daemon/util/encode.h"
 #include "daemon/util/file.h"
 
 enum {
-        COPY_CHUNK = 1024 * 1024,
         BATCH_MAX = 256,           /* files that are held open at once */
         TEMPORARY_TRIES_MAX = 256, /* names that others may have taken */
 };
@@ -114,18 +113,13 @@ static int create_temporary(Apply *apply, const char *path, EspFile **ret_file, 
         return r;
 }
 
-static int check_digest(Digest *digest, uint64_t size, const WantedContent *content, Failure *failure) {
+static int check_digest(const Sha256 *hash, uint64_t size, const WantedContent *content, Failure *failure) {
         _cleanup_(free_pointer) char *expected = NULL, *found = NULL;
-        uint8_t bytes[DIGEST_SIZE_MAX];
-        int r;
 
-        r = digest_final(digest, bytes);
-        if (r < 0)
-                return r;
-        if (size == content->size && memcmp(bytes, content->hash.bytes, SHA256_SIZE) == 0)
+        if (size == content->size && sha256_equal(hash, &content->hash))
                 return 0;
         expected = hex_encode((Span){content->hash.bytes, SHA256_SIZE});
-        found = hex_encode((Span){bytes, SHA256_SIZE});
+        found = hex_encode((Span){hash->bytes, SHA256_SIZE});
         failure_set(failure, CONDITION_FAILED,
                     "The source of %s changed while it was copied: expected %" PRIu64 " bytes with SHA-256 %s, found "
                     "%" PRIu64 " with %s",
@@ -135,20 +129,19 @@ static int check_digest(Digest *digest, uint64_t size, const WantedContent *cont
 
 /* Copies from SOURCE to FILE until the end and checks what was copied. Never reads much more than is expected. */
 static int copy_content(Apply *apply, int source, const WantedContent *content, EspFile *file, Failure *failure) {
-        _cleanup_(digest_freep) Digest *digest = NULL;
-        _cleanup_(buffer_done) Buffer chunk = {};
+        _cleanup_(stream_digest_freep) StreamDigest *stream = NULL;
         uint64_t size = 0;
+        Sha256 hash;
         ssize_t n;
         int r;
 
-        r = digest_new(DIGEST_SHA256, &digest);
-        if (r < 0)
-                return r;
-        r = buffer_reserve(&chunk, COPY_CHUNK);
+        r = stream_digest_new(&stream);
         if (r < 0)
                 return r;
         for (; size <= content->size; size += n) {
-                n = pread(source, chunk.data, COPY_CHUNK, size);
+                uint8_t *piece = stream_digest_piece(stream);
+
+                n = pread(source, piece, STREAM_PIECE_BYTES, size);
                 if (n < 0 && errno == EINTR) {
                         n = 0;
                         continue;
@@ -157,15 +150,16 @@ static int copy_content(Apply *apply, int source, const WantedContent *content, 
                         return failure_set_errno(failure, -errno, "Cannot read the source of %s", content->name);
                 if (n == 0)
                         break;
-                r = digest_update(digest, (Span){chunk.data, n});
+                r = stream_digest_add(stream, n);
                 if (r < 0)
                         return r;
-                r = apply->io->write(apply->io, file, (Span){chunk.data, n});
+                r = apply->io->write(apply->io, file, (Span){piece, n});
                 if (r < 0)
                         return r;
                 report_progress(apply, STEP_WRITE_CONTENT, size + n);
         }
-        return check_digest(digest, size, content, failure);
+        r = stream_digest_final(stream, &hash);
+        return r < 0 ? r : check_digest(&hash, size, content, failure);
 }
 
 static int write_content(Apply *apply, const WantedContent *content, EspFile *file, uint64_t *ret_size,

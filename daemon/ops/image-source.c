@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/boot/store-file.h"
+#include "daemon/crypto/stream-digest.h"
 #include "daemon/esp/esp-names.h"
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
