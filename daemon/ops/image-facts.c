@@ -114,23 +114,34 @@ static int kernel_is_embedded(const PeImage *image, int fd, bool *ret) {
 }
 
 static int read_references(const PeImage *image, int fd, StringList *ret) {
-        _cleanup_(buffer_done) Buffer kernel = {}, initrd = {};
+        static const struct {
+                const char *kernel, *initrd;
+        } names[] = {
+                {LANZA_SECTION_KERNEL, LANZA_SECTION_INITRD},
+                /* As lanzaboote called them until February 2024. Such an image still boots, with its own stub. */
+                {".kernelp", ".initrdp"},
+        };
         bool embedded;
         int r;
 
         r = kernel_is_embedded(image, fd, &embedded);
         if (r < 0 || embedded)
                 return r;
-        r = read_section(image, fd, LANZA_SECTION_KERNEL, LANZA_ESP_PATH_MAX_BYTES, &kernel);
-        if (r < 0)
-                return r;
-        /* Without a kernel path the initrd is an embedded one, if there is any. */
-        if (kernel.size == 0)
-                return 0;
-        r = read_section(image, fd, LANZA_SECTION_INITRD, INITRD_SECTION_MAX, &initrd);
-        if (r < 0)
-                return r;
-        return image_references_parse(buffer_span(&kernel), buffer_span(&initrd), ret);
+        for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+                _cleanup_(buffer_done) Buffer kernel = {}, initrd = {};
+
+                r = read_section(image, fd, names[i].kernel, LANZA_ESP_PATH_MAX_BYTES, &kernel);
+                if (r < 0)
+                        return r;
+                /* Without a kernel path the initrd is an embedded one, if there is any. */
+                if (kernel.size == 0)
+                        continue;
+                r = read_section(image, fd, names[i].initrd, INITRD_SECTION_MAX, &initrd);
+                if (r < 0)
+                        return r;
+                return image_references_parse(buffer_span(&kernel), buffer_span(&initrd), ret);
+        }
+        return 0;
 }
 
 static int read_toplevel(const PeImage *image, int fd, char **ret) {
