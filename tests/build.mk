@@ -105,7 +105,7 @@ check-built: $(UNIT_TESTS) $(UNIT_INPUTS) $(FIRMWARE_INPUTS)
 	@$(PROVE) -j2 $(FIRMWARE_TESTS) $(SYSTEM_TESTS) $(BUS_TESTS) $(UNIT_TESTS)
 check-unit: $(UNIT_TESTS) $(UNIT_INPUTS) ## Run the unit tests, with sanitizers
 	@$(PROVE) -j2 $(UNIT_TESTS)
-check-bus: $(B)/$(V)/lanzad $(B)/stubs/lanzastubx64.efi ## Run the service on a private bus, with sanitizers
+check-bus: $(B)/lanzad $(B)/$(V)/lanzad $(B)/$(V)/lanzactl $(B)/pki/.made $(B)/stubs/lanzastubx64.efi ## Run the service on a private bus, with sanitizers
 	@$(PROVE) $(BUS_TESTS)
 check-system: $(B)/vm/installed ## Run the installed service under systemd, in a container
 	@$(PROVE) $(SYSTEM_TESTS)
