@@ -112,7 +112,7 @@ static void print_security(const Session *session, json_t *result) {
 }
 
 static int security(Session *session, json_t *options) {
-        return run_and_print(session, "security", options, print_security);
+        return run_and_page(session, "security", options, print_security);
 }
 
 static const Option options[] = {
