@@ -26,6 +26,8 @@ struct Bus {
         char *host_security_id;       /* Security.HostSecurityId, */
         uint64_t host_security_until; /* if that is not over yet (CLOCK_MONOTONIC) */
         uint64_t last_id;
+        uint64_t refusals_since; /* when counting them began, microseconds */
+        unsigned refusals;
         bool stopping;
 };
 

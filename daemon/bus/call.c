@@ -17,6 +17,9 @@
 /* Calls of one user that are not answered: each holds a message and may make polkit ask. Of all users but root. */
 enum { CALLS_OF_USER_MAX = 16, CALLS_MAX = 256, PHASE_MAX = 64 };
 
+/* Entries in the journal about calls that never began: so many in so many microseconds. */
+enum { REFUSALS_MAX = 30, REFUSALS_PERIOD = 60 * 1000 * 1000 };
+
 typedef struct Progress {
         pthread_mutex_t lock; /* the worker writes, the loop reads */
         char phase[PHASE_MAX];
@@ -205,10 +208,25 @@ static int send_result(const Call *call) {
         return r;
 }
 
+/* Whoever is refused again and again must not drown in the journal what others did. */
+static bool may_note(const Call *call) {
+        Bus *bus = call->bus;
+        uint64_t now = 0;
+
+        if (call->id != 0)
+                return true;
+        (void)sd_event_now(bus->event, CLOCK_MONOTONIC, &now);
+        if (now - bus->refusals_since >= REFUSALS_PERIOD) {
+                bus->refusals_since = now;
+                bus->refusals = 0;
+        }
+        return bus->refusals++ < REFUSALS_MAX;
+}
+
 static void send_error(const Call *call, const sd_bus_error *error) {
         const char *last = error->name ? strrchr(error->name, '.') : NULL;
 
-        if (call->operation->mutates)
+        if (call->operation->mutates && may_note(call))
                 journal_call(call->operation->verb, call->uid, call->id, last ? last + 1 : "Failed", error->message);
         (void)sd_bus_reply_method_error(call->message, error);
 }

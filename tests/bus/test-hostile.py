@@ -232,6 +232,24 @@ def test_open_operations():
         polkit.send_signal(signal.SIGCONT)
 
 
+def test_journal():
+    """Who is refused again and again leaves 30 entries a minute; what root does then is still written down."""
+    with Siege("journal") as siege:
+
+        def insist(_):
+            wire = siege.bus.wire()
+            for _ in range(50):
+                assert error(wire, "Keys", "Create")[0] == DENIED
+                time.sleep(0.02)
+
+        start = time.monotonic()
+        siege.nobody(insist)
+        minutes = 1 + (time.monotonic() - start) // 60
+        assert 30 <= siege.bus.text().count("create-keys for uid 65534: AccessDenied") <= 30 * minutes, siege.said()
+        siege.bus.call("Esp", "Sync", "a{sv}", "1", "dry-run", "b", "true")
+        assert siege.bus.text().count("sync for uid 0: done") == 2, siege.said()
+
+
 def bad_descriptors():
     """What is no sealed memory, each as the function that opens it."""
 
@@ -529,6 +547,7 @@ TESTS = {
     "ten-thousand-calls": test_many_calls,
     "ten-thousand-times-the-dearest-property": test_one_call,
     "open-operations-are-limited-and-go-with-their-caller": test_open_operations,
+    "refusals-do-not-flood-the-journal": test_journal,
     "descriptors-that-are-no-sealed-memory": test_descriptors,
     "messages-as-large-as-they-can-be": test_large_messages,
     "calls-that-cannot-be-and-forged-answers": test_wrong_calls,
