@@ -22,6 +22,7 @@
 #define MEMBER_BOOTSPEC "org.nixos.bootspec.v1"
 #define MEMBER_SPECIALISATION "org.nixos.specialisation.v1"
 #define EXTENSION_OURS "org.lanzaboote.lanzad"
+#define EXTENSION_SYSTEMD_BOOT "org.nixos.systemd-boot"
 
 /* One document, and the place in it. */
 typedef struct Reader {
@@ -45,6 +46,7 @@ void bootspec_done(Bootspec *bootspec) {
         free(bootspec->toplevel);
         free(bootspec->sort_key);
         free(bootspec->stub);
+        free(bootspec->device_tree);
         for (size_t i = 0; i < bootspec->specialisation_count; i++) {
                 free(bootspec->specialisations[i].name);
                 bootspec_done(&bootspec->specialisations[i].bootspec);
@@ -205,7 +207,7 @@ static int read_extensions(Reader *reader, const json_t *document, Bootspec *boo
         } sort_keys[] = {
                 {EXTENSION_OURS, "sortKey"},
                 {"org.nix-community.lanzaboote", "sort_key"},
-                {"org.nixos.systemd-boot", "sortKey"},
+                {EXTENSION_SYSTEMD_BOOT, "sortKey"},
         };
         const json_t *extension;
         int r;
@@ -227,7 +229,13 @@ static int read_extensions(Reader *reader, const json_t *document, Bootspec *boo
         r = read_object(reader, document, EXTENSION_OURS, &extension);
         if (r < 0)
                 return r;
-        return read_optional(reader, EXTENSION_OURS, extension, "stub", TEXT_PATH, &bootspec->stub);
+        r = read_optional(reader, EXTENSION_OURS, extension, "stub", TEXT_PATH, &bootspec->stub);
+        if (r >= 0)
+                r = read_object(reader, document, EXTENSION_SYSTEMD_BOOT, &extension);
+        if (r < 0)
+                return r;
+        return read_optional(reader, EXTENSION_SYSTEMD_BOOT, extension, "devicetree", TEXT_PATH,
+                             &bootspec->device_tree);
 }
 
 static int read_members(Reader *reader, const json_t *document, Bootspec *bootspec) {

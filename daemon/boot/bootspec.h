@@ -36,7 +36,8 @@ typedef struct Bootspec {
         /* The first of these that is there: org.lanzaboote.lanzad .sortKey, org.nix-community.lanzaboote .sort_key,
          * org.nixos.systemd-boot .sortKey. NULL: none of them. */
         char *sort_key;
-        char *stub; /* org.lanzaboote.lanzad .stub: the generation's own stub; NULL: the configured one */
+        char *stub;        /* org.lanzaboote.lanzad .stub: the generation's own stub; NULL: the configured one */
+        char *device_tree; /* org.nixos.systemd-boot .devicetree; NULL: none */
         BootspecSpecialisation *specialisations; /* sorted by name */
         size_t specialisation_count;
 } Bootspec;

@@ -52,6 +52,8 @@ static int check_unlisted_files(int root, const Generation *generation, Failure 
                 r = check_unlisted(root, generation->toplevel, bootspec->kernel, &st, failure);
                 if (r >= 0 && bootspec->initrd)
                         r = check_unlisted(root, generation->toplevel, bootspec->initrd, &st, failure);
+                if (r >= 0 && bootspec->stub)
+                        r = check_unlisted(root, generation->toplevel, bootspec->stub, &st, failure);
                 /* Root runs it. */
                 if (r >= 0 && bootspec->initrd_secrets)
                         r = check_unlisted(root, generation->toplevel, bootspec->initrd_secrets, &st, failure);

@@ -7,29 +7,25 @@
 #include "daemon/boot/boot-image.h"
 #include "daemon/crypto/signer.h"
 #include "daemon/ops/context.h"
+#include "daemon/ops/stub-shelf.h"
 #include "daemon/util/buffer.h"
 #include "daemon/util/failure.h"
 
-enum { BINARY_MAX_BYTES = 16 * 1024 * 1024 };
-
 typedef struct ImageBuilder {
         Signer *signer; /* owned; NULL: what is made stays unsigned */
-        Buffer stub;    /* the configured one */
-        Buffer loader;  /* systemd-boot, as installed */
+        StubShelf *stubs;
+        Buffer loader; /* systemd-boot, as installed */
         char *loader_version;
 } ImageBuilder;
-
-/* Reads the stub of CONTEXT's configuration, BadImage like the next. */
-int image_stub_read(const Context *context, Buffer *ret, Failure *failure);
 
 /* Reads stub and boot loader of CONTEXT's configuration. BadImage, naming the file, if one is missing or not what it
  * should be. Takes SIGNER over, also on failure. */
 int image_builder_init(ImageBuilder *builder, const Context *context, Signer *signer, Failure *failure);
 void image_builder_done(ImageBuilder *builder);
 
-/* An upper estimate of the size of an image, in bytes. */
-uint64_t image_builder_estimate(const ImageBuilder *builder, const BootImage *image);
+/* An upper estimate of the size of an image of STUB, in bytes. */
+uint64_t image_builder_estimate(Span stub, const BootImage *image);
 uint64_t image_builder_estimate_loader(const ImageBuilder *builder);
 
-int image_builder_image(const ImageBuilder *builder, const BootImage *image, Buffer *ret, Failure *failure);
+int image_builder_image(const ImageBuilder *builder, Span stub, const BootImage *image, Buffer *ret, Failure *failure);
 int image_builder_loader(const ImageBuilder *builder, Buffer *ret, Failure *failure);

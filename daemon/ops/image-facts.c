@@ -203,8 +203,13 @@ static int read_signatures(ImageFactsReader *reader, const PeImage *image, int f
 }
 
 static int compare_stub(const ImageFactsReader *reader, const PeImage *image, int fd, ImageFacts *facts) {
-        int r = pe_assembled_from(image, fd, reader->stub);
+        Span stub;
+        int r;
 
+        r = stub_shelf_find_for(reader->stubs, reader->generations, facts->toplevel, &stub);
+        if (r < 0 || stub.size == 0)
+                return r;
+        r = pe_assembled_from(image, fd, stub);
         facts->has_other_stub = r == 0;
         return r;
 }
@@ -237,7 +242,7 @@ int image_facts_read(void *userdata, int fd, ImageFacts *ret) {
         if (r < 0)
                 return r;
         r = read_signatures(reader, &image, fd, &facts);
-        if (r >= 0 && reader->stub.size > 0)
+        if (r >= 0 && reader->stubs)
                 r = compare_stub(reader, &image, fd, &facts);
         if (r < 0)
                 return r;

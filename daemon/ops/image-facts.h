@@ -6,13 +6,15 @@
 #include "daemon/crypto/certificate.h"
 #include "daemon/esp/inventory.h"
 #include "daemon/keys/key-store.h"
+#include "daemon/ops/stub-shelf.h"
 #include "daemon/util/span.h"
 #include "daemon/util/string-list.h"
 
 typedef struct ImageFactsReader {
         const KeyStore *keys;
-        const Certificate *current; /* of the signer that would sign now; NULL: none */
-        Span stub;                  /* that new images get; empty: none is compared */
+        const Certificate *current;        /* of the signer that would sign now; NULL: none */
+        StubShelf *stubs;                  /* that new images get; NULL: none is compared */
+        const GenerationList *generations; /* whose they are; with STUBS */
 
         /* The reader's own: what the key store said of the last signer. Thousands of images may have the same one, and
          * the store reads its files at each question. */

@@ -186,6 +186,15 @@ static int compose(ImageSource *source, const ImageSourceRequest *request, Strin
                                  request->variant->specialisation, &source->image.hash, &source->name);
 }
 
+/* On x86-64 Linux asks ACPI, and the image has no section for it. */
+static int warn_of_device_tree(const ImageSource *source, const Bootspec *bootspec, StringList *warnings) {
+        if (!bootspec->device_tree)
+                return 0;
+        return string_list_add_format(warnings,
+                                      "The device tree of %s, %s, is not used: boot images for x86-64 have none",
+                                      source->title, bootspec->device_tree);
+}
+
 int image_source_init(ImageSource *source, const ImageSourceRequest *request, StringList *warnings, Failure *failure) {
         int r;
 
@@ -195,9 +204,13 @@ int image_source_init(ImageSource *source, const ImageSourceRequest *request, St
         };
         r = source->title && source->toplevel ? 0 : -ENOMEM;
         if (r >= 0)
+                r = stub_shelf_find(request->stubs, request->variant->bootspec, &source->stub, failure);
+        if (r >= 0)
                 r = add_contents(source, request, warnings, failure);
         if (r >= 0)
                 r = compose(source, request, warnings, failure);
+        if (r >= 0)
+                r = warn_of_device_tree(source, request->variant->bootspec, warnings);
         if (r < 0)
                 image_source_done(source);
         return r;

@@ -11,6 +11,7 @@
 #include "daemon/boot/hash-cache.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/secrets-supply.h"
+#include "daemon/ops/stub-shelf.h"
 #include "daemon/util/failure.h"
 #include "daemon/util/string-list.h"
 
@@ -33,6 +34,7 @@ typedef struct ImageSource {
         ContentSource contents[IMAGE_CONTENTS_MAX];
         size_t content_count;
         BootImage image;
+        Span stub;          /* that it is to be made of; the shelf's */
         Buffer built;       /* the signed image, if it was built already to be judged */
         bool keeps_secrets; /* its secrets are older ones, since nobody handed new ones in */
 } ImageSource;
@@ -40,6 +42,7 @@ typedef struct ImageSource {
 typedef struct ImageSourceRequest {
         const Context *context;
         HashCache *cache;
+        StubShelf *stubs;
         const Certificate *certificate; /* of the signer; NULL: none */
         const Generation *generation;
         const BootVariant *variant;
@@ -51,7 +54,7 @@ typedef struct ImageSourceRequest {
 char *generation_title(const Generation *generation, const BootVariant *variant);
 
 /* Reads and hashes the variant's files, gets its initrd secrets, and composes the image. Fails as the files, the
- * secrets or the bootspec do. */
+ * secrets, the stub or the bootspec do. */
 int image_source_init(ImageSource *source, const ImageSourceRequest *request, StringList *warnings, Failure *failure);
 void image_source_done(ImageSource *source);
 

@@ -38,7 +38,7 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         if (r >= 0)
                 r = warn(list, survey_generations(context, &survey, &no_generations), &no_generations);
         /* Without it nothing is compared; status tells. */
-        if (r >= 0 && survey_stub(context, &survey, /* failure= */ NULL) == -ENOMEM)
+        if (r >= 0 && survey_stubs(context, &survey, /* failure= */ NULL) == -ENOMEM)
                 r = -ENOMEM;
         if (r >= 0)
                 r = warn(list, survey_partition(context, &survey, &no_partition), &no_partition);

@@ -316,7 +316,7 @@ static int read_partition(const Context *context, Survey *survey, StatusResult *
         _cleanup_(failure_done) Failure no_stub = {};
         int r;
 
-        r = survey_stub(context, survey, &no_stub);
+        r = survey_stubs(context, survey, &no_stub);
         if (r < 0)
                 r = add_failure(status, r, &no_stub);
         if (r < 0)

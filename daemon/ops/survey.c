@@ -73,7 +73,7 @@ void survey_done(Survey *survey) {
         generation_list_done(&survey->list);
         free(survey->booted_toplevel);
         free(survey->booted_entry);
-        buffer_done(&survey->stub);
+        stub_shelf_free(survey->stubs);
         *survey = (Survey){};
 }
 
@@ -195,8 +195,8 @@ static int add_condition(SurveyImage *image, const EspImage *found, const EspVol
         return add_files(image, found, volume);
 }
 
-int survey_stub(const Context *context, Survey *survey, Failure *failure) {
-        return image_stub_read(context, &survey->stub, failure);
+int survey_stubs(const Context *context, Survey *survey, Failure *failure) {
+        return stub_shelf_new(context, &survey->stubs, failure);
 }
 
 /* Where the boot loader did not tell which entry it took, whatever starts the system that runs. */
@@ -309,7 +309,7 @@ static int read_images(const Context *context, Survey *survey, const EspVolume *
                        Failure *failure) {
         _cleanup_(inventory_done) Inventory inventory = {};
         _cleanup_(free_pointer) char *default_name = NULL;
-        ImageFactsReader reader = {.keys = context->keys, .stub = buffer_span(&survey->stub)};
+        ImageFactsReader reader = {.keys = context->keys, .stubs = survey->stubs, .generations = &survey->list};
         InventoryParameters parameters = {
                 .read_image = image_facts_read,
                 .userdata = &reader,

@@ -7,6 +7,7 @@
 #include "daemon/boot/generation.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/record.h"
+#include "daemon/ops/stub-shelf.h"
 
 typedef struct SurveyGeneration {
         char *profile;
@@ -57,7 +58,7 @@ typedef struct Survey {
         char *booted_toplevel; /* NULL: not known */
         char *booted_entry;    /* LoaderEntrySelected; NULL: not known */
         bool has_secrets;      /* a generation adds secrets to its initrd */
-        Buffer stub;           /* the configured one, if it was looked for */
+        StubShelf *stubs;      /* if they were looked for; else NULL */
 } Survey;
 
 void survey_done(Survey *survey);
@@ -68,8 +69,8 @@ int survey_booted(const Context *context, Survey *survey);
 /* The generations, after survey_booted(). Fails as system_generations(). */
 int survey_generations(const Context *context, Survey *survey, Failure *failure);
 
-/* The stub, before survey_partition(): what images have is compared with it. Fails as image_stub_read(). */
-int survey_stub(const Context *context, Survey *survey, Failure *failure);
+/* The stubs, before survey_partition(): what images have is compared with them. Fails as stub_shelf_new(). */
+int survey_stubs(const Context *context, Survey *survey, Failure *failure);
 
 /* The partition and its images, and which generation has which; after survey_generations(). Fails as system_esp(), or
  * if the partition's folders cannot be listed: it is among the partitions then. */

@@ -175,7 +175,8 @@ static int take_inventory(Run *run, const SyncParameters *asked, Failure *failur
         ImageFactsReader reader = {
                 .keys = run->context->keys,
                 .current = current_certificate(run),
-                .stub = asked->restub ? buffer_span(&run->builder.stub) : (Span){},
+                .stubs = asked->restub ? run->builder.stubs : NULL,
+                .generations = &run->choice.generations,
         };
         InventoryParameters parameters = {
                 .read_image = image_facts_read,

@@ -62,7 +62,7 @@ static int want_image(WantedSystem *system, ImageSource *source, bool is_default
         image->name = strdup(source->name);
         image->title = strdup(source->title);
         image->toplevel = strdup(source->toplevel);
-        image->size = image_builder_estimate(system->builder, &source->image);
+        image->size = image_builder_estimate(source->stub, &source->image);
         image->tries = system->context->settings->tries;
         image->is_default = is_default;
         image->source = source;
@@ -99,6 +99,7 @@ static int read_variants(WantedSystem *system, const WantedRequest *wanted, cons
         ImageSourceRequest request = {
                 .context = system->context,
                 .cache = system->cache,
+                .stubs = system->builder->stubs,
                 .certificate = signer ? signer_certificate(signer) : NULL,
                 .generation = generation,
                 .is_default = generation == wanted->default_generation,
@@ -269,7 +270,7 @@ static int build_image(void *userdata, const WantedImage *image, Buffer *ret, Fa
                 *ret = TAKE_STRUCT(source->built);
                 return 0;
         }
-        return image_builder_image(system->builder, &source->image, ret, failure);
+        return image_builder_image(system->builder, source->stub, &source->image, ret, failure);
 }
 
 static int build_loader(void *userdata, Buffer *ret, Failure *failure) {

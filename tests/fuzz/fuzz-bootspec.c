@@ -43,6 +43,8 @@ static void check_bootspec(const Bootspec *bootspec) {
                 check_path(bootspec->initrd_secrets);
         if (bootspec->stub)
                 check_path(bootspec->stub);
+        if (bootspec->device_tree)
+                check_path(bootspec->device_tree);
         if (bootspec->sort_key)
                 check_text(bootspec->sort_key);
         require(bootspec->kernel_params.count <= BOOTSPEC_MAX_PARAMS);

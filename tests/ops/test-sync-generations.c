@@ -8,6 +8,7 @@
 
 #include "daemon/pe/pe-image.h"
 #include "daemon/util/file.h"
+#include "tests/lib/pe-fixture.h"
 #include "tests/lib/test-folder.h"
 #include "tests/ops/machine-fixture.h"
 
@@ -241,6 +242,128 @@ static void test_closure_gone(void) {
         g_assert_false(machine_has_file(machine, "EFI/Linux", image));
 }
 
+/* Lets a generation bring an extension of its bootspec with it. */
+static void add_extension(Machine *machine, unsigned number, const char *extension) {
+        g_autofree char *with = g_strdup_printf("{%s, \"org.nixos.bootspec.v1\":", extension);
+
+        change_document(machine, number, "{\"org.nixos.bootspec.v1\":", with);
+}
+
+static void add_stub(Machine *machine, const char *path, const char *mark) {
+        GByteArray *bytes = pe_fixture_stub();
+        char *place = memmem(bytes->data, bytes->len, "lanza test stub", 15);
+        g_autoptr(GBytes) stub = NULL;
+
+        g_assert_nonnull(place);
+        memcpy(place, mark, 15);
+        stub = g_byte_array_free_to_bytes(bytes);
+        test_write_bytes(machine->root, path, stub, 0644);
+}
+
+static void assert_has_stub(const Machine *machine, const char *image, const char *mark) {
+        g_autofree char *path = g_build_filename("boot/EFI/Linux", image, NULL);
+        g_autoptr(GBytes) bytes = test_read(machine->root, path);
+
+        g_assert_nonnull(memmem(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), mark, strlen(mark)));
+}
+
+/* Whatever the configured stub is, and also when stubs are renewed. */
+static void test_own_stub(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *restub = NULL, *list = NULL, *renewed = NULL;
+        g_autofree char *first = NULL, *second = NULL;
+
+        add_stub(machine, "nix/store/stub-1/stub.efi", "stub of its own");
+        machine_symlink(machine, "/nix/store/stub-1/stub.efi", "nix/store/stub.efi");
+        add_extension(machine, 2, "\"org.lanzaboote.lanzad\": {\"stub\": \"/nix/store/stub.efi\"}");
+        sync_well(machine);
+        first = machine_image_of(machine, 1, NULL);
+        second = machine_image_of(machine, 2, NULL);
+        assert_has_stub(machine, first, "lanza test stub");
+        assert_has_stub(machine, second, "stub of its own");
+
+        add_stub(machine, &MACHINE_STUB[1], "configured anew");
+        list = machine_run_status(machine, 0, "list", NULL);
+        outcome_assert(list, "images.0.old-stub", "yes");
+        outcome_assert(list, "images.1.old-stub", "no");
+        restub = machine_run_status(machine, 0, "sync", "restub", "yes", NULL);
+        outcome_assert(restub, "partitions.0.images-written", first);
+        assert_has_stub(machine, first, "configured anew");
+        assert_has_stub(machine, second, "stub of its own");
+
+        add_stub(machine, "nix/store/stub-2/stub.efi", "its second stub");
+        change_document(machine, 2, "/nix/store/stub.efi", "/nix/store/stub-2/stub.efi");
+        sync_well(machine);
+        assert_has_stub(machine, second, "stub of its own");
+        renewed = machine_run_status(machine, 0, "sync", "restub", "yes", NULL);
+        outcome_assert(renewed, "partitions.0.images-written", second);
+        assert_has_stub(machine, second, "its second stub");
+}
+
+static void test_bad_own_stub(void) {
+        static const struct {
+                const char *path, *why;
+        } bad[] = {
+                {"/nix/store/none.efi", "Its stub /nix/store/none.efi cannot be read: No such file or directory"},
+                {"/nix/store/out.efi", "Its stub /nix/store/out.efi leads out of /nix/store"},
+                {"/home/user/stub.efi", "Its stub /home/user/stub.efi leads out of /nix/store"},
+                {"/nix/store/text.efi", "/nix/store/text.efi is no PE image, or a damaged one"},
+                {"/nix/store/folder", "/nix/store/folder cannot be read: Is a directory"},
+                {"/nix/store/made.efi", "Its stub /nix/store/made.efi cannot take the sections of an image"},
+        };
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *made = NULL, *before = NULL, *after = NULL;
+
+        sync_well(machine);
+        made = machine_image_of(machine, 2, NULL);
+        add_stub(machine, "home/user/stub.efi", "not from a store");
+        machine_symlink(machine, "/home/user/stub.efi", "nix/store/out.efi");
+        machine_write(machine, "nix/store/text.efi", "no program");
+        test_make_folder(machine->root, "nix/store/folder", 0755);
+        {
+                g_autofree char *path = g_build_filename("boot/EFI/Linux", made, NULL);
+                g_autoptr(GBytes) image = test_read(machine->root, path);
+
+                test_write_bytes(machine->root, "nix/store/made.efi", image, 0644);
+        }
+        add_extension(machine, 1, "\"org.lanzaboote.lanzad\": {\"stub\": \"/nix/store/x\"}");
+        before = machine_snapshot(machine, "boot");
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+                _cleanup_(outcome_freep) Outcome *other = NULL, *refused = NULL;
+
+                change_document(machine, 1, i == 0 ? "/nix/store/x" : bad[i - 1].path, bad[i].path);
+                other = machine_run_status(machine, OPERATION_IN_PART, "sync", NULL);
+                outcome_assert_has(other, "warnings", "generation 1 is left out: ");
+                outcome_assert_has(other, "warnings", bad[i].why);
+                refused = machine_run_refused(machine, CONDITION_BAD_IMAGE, "sync", "toplevel", "/nix/store/system-1",
+                                              NULL);
+                outcome_assert_message(refused, bad[i].why);
+        }
+        after = machine_snapshot(machine, "boot");
+        g_assert_cmpstr(before, ==, after);
+}
+
+static void test_extensions(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+        g_autofree char *first = NULL, *second = NULL, *first_text = NULL, *second_text = NULL;
+
+        add_extension(machine, 1, "\"org.nix-community.lanzaboote\": {\"sort_key\": \"lanzaboote\"}");
+        add_extension(machine, 2,
+                      "\"org.nixos.systemd-boot\": {\"sortKey\": \"nixos\", \"devicetree\": \"/nix/store/dtb/a.dtb\"}");
+        outcome = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert(
+                outcome, "warnings",
+                "The device tree of generation 2, /nix/store/dtb/a.dtb, is not used: boot images for x86-64 have "
+                "none");
+        first = machine_image_of(machine, 1, NULL);
+        second = machine_image_of(machine, 2, NULL);
+        first_text = section_of(machine, first, ".osrel");
+        second_text = section_of(machine, second, ".osrel");
+        g_assert_nonnull(strstr(first_text, "ID=\"lanzaboote\"\n"));
+        g_assert_nonnull(strstr(second_text, "ID=\"nixos\"\n"));
+}
+
 #define TEST(name, function) g_test_add_func("/ops/sync/" name, function)
 
 int main(int argc, char *argv[]) {
@@ -253,5 +376,8 @@ int main(int argc, char *argv[]) {
         TEST("takes-specialisations-of-any-name", test_names);
         TEST("takes-a-reused-number-for-another-generation", test_reused_number);
         TEST("keeps-the-image-of-a-generation-whose-system-is-gone-as-long-as-its-link-is-there", test_closure_gone);
+        TEST("a-generation's-own-stub-is-what-its-images-get", test_own_stub);
+        TEST("leaves-out-a-generation-whose-own-stub-is-bad", test_bad_own_stub);
+        TEST("takes-sort-keys-and-warns-of-device-trees", test_extensions);
         return g_test_run();
 }
