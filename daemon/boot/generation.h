@@ -65,9 +65,9 @@ int generation_list_append(GenerationList *list, GenerationList *more);
 /* Adds TOPLEVEL as the generation of "system" that its profile would get
  * next, for a caller who may have a system booted that is in no profile. Its LINK is TOPLEVEL.
  *
- * CONDITION_FOREIGN_TOPLEVEL unless it, and kernel, initrd and stub of each variant, lie in the store, belong to root (or our
- * own user) and nobody else can write them: a path that is still being built is not like that. CONDITION_BAD_BOOTSPEC
- * as bootspec_load(). What pointed into LIST is invalid afterwards. */
+ * CONDITION_FOREIGN_TOPLEVEL unless it, and kernel, initrd and stub of each variant, lie in the store, belong to root
+ * (or our own user) and nobody else can write them: a path that is still being built is not like that.
+ * CONDITION_BAD_BOOTSPEC as bootspec_load(). What pointed into LIST is invalid afterwards. */
 int generation_list_add_unlisted(int root, const char *toplevel, GenerationList *list, Failure *failure);
 
 /* The real path inside ROOT of the toplevel that LINK (such as GENERATION_BOOTED_SYSTEM) leads to. Returns -ENOENT if
