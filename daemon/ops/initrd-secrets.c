@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,7 +53,37 @@ static int workplace_init(Workplace *workplace) {
         return 0;
 }
 
-static void run_child(const char *program, const char *file) {
+/* The signals that ask us to end wait until the secrets are put away; the program, which is a group of its own, does
+ * not get those of the terminal. */
+typedef struct Signals {
+        sigset_t before;
+        int fd; /* readable when one has come */
+} Signals;
+
+/* Puts their usual effect back: one that has come ends us. */
+static void signals_done(Signals *signals) {
+        close_fd(&signals->fd);
+        (void)sigprocmask(SIG_SETMASK, &signals->before, /* oldset= */ NULL);
+}
+
+static int signals_init(Signals *signals) {
+        static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+        sigset_t ours;
+
+        sigemptyset(&ours);
+        for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
+                struct sigaction action;
+
+                if (sigaction(numbers[i], /* act= */ NULL, &action) >= 0 && action.sa_handler != SIG_IGN)
+                        sigaddset(&ours, numbers[i]);
+        }
+        if (sigprocmask(SIG_BLOCK, &ours, &signals->before) < 0)
+                return -errno;
+        signals->fd = signalfd(-1, &ours, SFD_CLOEXEC);
+        return signals->fd < 0 ? -errno : 0;
+}
+
+static void run_child(const Signals *signals, const char *program, const char *file) {
         const struct rlimit size = {INITRD_SECRETS_MAX_BYTES, INITRD_SECRETS_MAX_BYTES};
         char path[] = "PATH=/run/current-system/sw/bin:/usr/bin:/bin:/usr/sbin:/sbin";
         char *const environment[] = {path, NULL};
@@ -62,23 +93,27 @@ static void run_child(const char *program, const char *file) {
         /* What it prints is for the person who watches; standard output is ours. */
         if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
                 _exit(126);
-        if (setpgid(0, 0) < 0 || setrlimit(RLIMIT_FSIZE, &size) < 0)
+        if (setpgid(0, 0) < 0 || setrlimit(RLIMIT_FSIZE, &size) < 0 ||
+            sigprocmask(SIG_SETMASK, &signals->before, /* oldset= */ NULL) < 0)
                 _exit(126);
         execve(program, arguments, environment);
         _exit(EXIT_NOT_STARTED);
 }
 
-/* Waits for PID; after the time is over ends it and its group. Returns its wait status, or a negative errno. */
-static int wait_child(pid_t pid, unsigned seconds) {
+/* Waits for PID; after the time is over, or when we are to end, ends it and its group. Returns its wait status, or a
+ * negative errno. */
+static int wait_child(const Signals *signals, pid_t pid, unsigned seconds) {
         _cleanup_(close_fd) int pidfd = syscall(SYS_pidfd_open, pid, 0);
-        struct pollfd event = {.fd = pidfd, .events = POLLIN};
+        struct pollfd events[] = {{.fd = pidfd, .events = POLLIN}, {.fd = signals->fd, .events = POLLIN}};
         int status, ready = -1, error;
 
         if (pidfd >= 0)
                 do
-                        ready = poll(&event, 1, seconds * 1000);
+                        ready = poll(events, ARRAY_LENGTH(events), seconds * 1000);
                 while (ready < 0 && errno == EINTR);
-        error = ready < 0 ? -errno : -ETIMEDOUT;
+        error = ready < 0 ? -errno : ready > 0 ? -EINTR : -ETIMEDOUT;
+        if (ready > 0 && !events[0].revents)
+                ready = 0;
         /* Also what it left in the background must not write on: the whole group goes in any case. */
         kill(-pid, SIGKILL);
         if (ready <= 0)
@@ -89,16 +124,17 @@ static int wait_child(pid_t pid, unsigned seconds) {
         return ready <= 0 ? error : status;
 }
 
-static int run_program(const char *program, const char *file, unsigned seconds, Failure *failure) {
+static int run_program(const Signals *signals, const char *program, const char *file, unsigned seconds,
+                       Failure *failure) {
         pid_t pid = fork();
         int status;
 
         if (pid < 0)
                 return failure_set_errno(failure, -errno, "Cannot start %s", program);
         if (pid == 0)
-                run_child(program, file);
+                run_child(signals, program, file);
 
-        status = wait_child(pid, seconds);
+        status = wait_child(signals, pid, seconds);
         if (status == -ETIMEDOUT)
                 return failure_set(failure, CONDITION_SECRETS_FAILED, "%s did not end within %u seconds", program,
                                    seconds);
@@ -117,13 +153,17 @@ static int run_program(const char *program, const char *file, unsigned seconds, 
 }
 
 int initrd_secrets_run(const char *program, unsigned seconds, Buffer *ret, Failure *failure) {
+        _cleanup_(signals_done) Signals signals = {.fd = -EBADF};
         _cleanup_(workplace_done) Workplace workplace = {};
         int r;
 
+        r = signals_init(&signals);
+        if (r < 0)
+                return failure_set_errno(failure, r, "Cannot hold back signals");
         r = workplace_init(&workplace);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot make a private file in /run for initrd secrets");
-        r = run_program(program, workplace.file, seconds, failure);
+        r = run_program(&signals, program, workplace.file, seconds, failure);
         if (r < 0)
                 return r;
         r = file_read(AT_FDCWD, workplace.file, INITRD_SECRETS_MAX_BYTES, ret);

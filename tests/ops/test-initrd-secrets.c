@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/ops/initrd-secrets.h"
@@ -146,6 +147,45 @@ static void test_background(void) {
         g_assert_false(is_alive(pid));
 }
 
+static pid_t wait_for_note(const Program *program) {
+        g_autofree char *path = test_path(program->folder, "pid"), *text = NULL;
+
+        for (unsigned i = 0; i < 6000 && !(g_file_get_contents(path, &text, NULL, NULL) && strchr(text, '\n')); i++) {
+                g_clear_pointer(&text, g_free);
+                g_usleep(10 * 1000);
+        }
+        g_assert_nonnull(text);
+        return atoi(text);
+}
+
+/* Ctrl-C: no program goes on, and no secrets stay. */
+static void test_interrupted(void) {
+        static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+                _cleanup_(program_done) Program program =
+                        program_make("exec 2>&-; printf secret >> \"$1\"; echo $$ > $NOTES/pid; exec sleep 1000");
+                pid_t ours = fork(), pid;
+                int status;
+
+                g_assert_cmpint(ours, >=, 0);
+                if (ours == 0) {
+                        _cleanup_(buffer_wipe) Buffer secrets = {};
+
+                        (void)signal(signals[i], SIG_DFL); /* what runs in the background may ignore it */
+                        (void)initrd_secrets_run(program.path, SECONDS, &secrets, /* failure= */ NULL);
+                        _exit(0);
+                }
+                pid = wait_for_note(&program);
+                g_assert_cmpint(pid, >, 1);
+                g_assert_cmpint(kill(ours, signals[i]), ==, 0);
+                g_assert_cmpint(waitpid(ours, &status, 0), ==, ours);
+                g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == signals[i]);
+                g_assert_false(is_alive(pid));
+                assert_clean(&program);
+        }
+}
+
 static void test_strange_results(void) {
         fail("rm \"$1\"; mkdir -p \"$1/secret\"; echo secret > \"$1/secret/file\"", SECONDS, "Is a directory");
         fail("echo more > \"$1.tmp\"; exit 1", SECONDS, "exit status 1");
@@ -178,6 +218,7 @@ int main(int argc, char *argv[]) {
         TEST("end-a-program-that-hangs", test_hangs);
         TEST("have-a-limit", test_too_much);
         TEST("end-what-runs-in-the-background", test_background);
+        TEST("are-gone-when-we-are-ended-meanwhile", test_interrupted);
         TEST("refuse-what-is-no-file-afterwards", test_strange_results);
         TEST("refuse-what-is-no-program", test_not_startable);
         return g_test_run();
