@@ -67,19 +67,38 @@ static int end_if_settled(Service *service) {
         return 0;
 }
 
+static int give_name_back(Service *service);
+
+/* The bus drops its answer where too much already waits for us. */
 static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Service *service = userdata;
 
+        if (sd_bus_message_is_method_error(reply, /* name= */ NULL))
+                return give_name_back(service);
         service->released = true;
         return end_if_settled(service);
+}
+
+static int give_name_back(Service *service) {
+        sd_bus_message *message = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(service->connection, &message, "org.freedesktop.DBus",
+                                           "/org/freedesktop/DBus", "org.freedesktop.DBus", "ReleaseName");
+        if (r >= 0)
+                r = sd_bus_message_append(message, "s", LANZA1_BUS_NAME);
+        if (r >= 0)
+                r = sd_bus_call_async(service->connection, /* ret_slot= */ NULL, message, on_released, service,
+                                      SECONDS);
+        sd_bus_message_unref(message);
+        return r;
 }
 
 static int begin_end(Service *service) {
         int r = 0;
 
         if (!service->ending)
-                r = sd_bus_release_name_async(service->connection, /* ret_slot= */ NULL, LANZA1_BUS_NAME, on_released,
-                                              service);
+                r = give_name_back(service);
         if (r < 0)
                 return r;
         service->ending = true;
