@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "daemon/esp/esp-names.h"
+#include "daemon/esp/loader-entry.h"
 #include "daemon/esp/loader-version.h"
 #include "daemon/util/file.h"
 
@@ -44,6 +45,11 @@ void inventory_done(Inventory *inventory) {
         for (size_t i = 0; i < inventory->content_count; i++)
                 free(inventory->contents[i].name);
         free(inventory->contents);
+        for (size_t i = 0; i < inventory->entry_count; i++) {
+                free(inventory->entries[i].name);
+                string_list_done(&inventory->entries[i].paths);
+        }
+        free(inventory->entries);
         for (size_t i = 0; i < inventory->leftover_count; i++) {
                 free(inventory->leftovers[i].path);
                 free(inventory->leftovers[i].twin);
@@ -131,10 +137,10 @@ static int add_leftover(const Reading *reading, const char *name, uint64_t size)
         return 0;
 }
 
-static bool ends_with_efi(const char *name) {
-        size_t length = strlen(name);
+static bool ends_with(const char *name, const char *end) {
+        size_t length = strlen(name), end_length = strlen(end);
 
-        return length > 4 && fat_name_equal(name + length - 4, ".efi");
+        return length > end_length && fat_name_equal(name + length - end_length, end);
 }
 
 /* The inventory's arrays have room for every name of their folder (see read_folder()). */
@@ -142,7 +148,7 @@ static int add_image(Reading *reading, const char *name, const struct stat *st) 
         EspImage *image = &reading->inventory->images[reading->inventory->image_count];
         ImageName parsed;
 
-        if (!ends_with_efi(name))
+        if (!ends_with(name, ".efi"))
                 return 0;
         *image = (EspImage){
                 .name = strdup(name),
@@ -282,6 +288,52 @@ static int read_folder(int root, const char *path, const InventoryParameters *pa
         return 0;
 }
 
+static int read_entry(int folder, const char *name, EspEntry *entry) {
+        _cleanup_(buffer_done) Buffer text = {};
+        _cleanup_(close_fd) int fd = -EBADF;
+        int r;
+
+        entry->name = strdup(name);
+        if (!entry->name)
+                return -ENOMEM;
+        fd = file_open(folder, name, O_RDONLY | O_NOFOLLOW, 0);
+        r = fd < 0 ? fd : file_read_fd(fd, LOADER_ENTRY_MAX_BYTES, &text);
+        if (r >= 0)
+                r = loader_entry_parse(buffer_span(&text), &entry->paths);
+        entry->error = r;
+        return r == -ENOMEM ? r : 0;
+}
+
+/* Where a file stands in the folder's place the boot loader finds no entries either. */
+static int read_entries(int root, Inventory *inventory, Failure *failure) {
+        _cleanup_(string_list_done) StringList names = {};
+        _cleanup_(close_fd) int folder = -EBADF;
+        struct stat st;
+        int r;
+
+        if (fstatat(root, LOADER_ENTRY_FOLDER, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+                return 0;
+        r = open_folder(root, LOADER_ENTRY_FOLDER, &names, &folder, failure);
+        if (r < 0)
+                return r;
+        inventory->entries = calloc(names.count + 1, sizeof(inventory->entries[0]));
+        if (!inventory->entries)
+                return -ENOMEM;
+        for (size_t i = 0; r >= 0 && i < names.count; i++) {
+                if (!ends_with(names.items[i], ".conf"))
+                        continue;
+                if (fstatat(folder, names.items[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
+                        if (errno == ENOENT)
+                                continue;                       /* gone since it was listed */
+                        st = (struct stat){.st_mode = S_IFREG}; /* opening it will fail too, and then says why */
+                }
+                if (!S_ISREG(st.st_mode))
+                        continue;
+                r = read_entry(folder, names.items[i], &inventory->entries[inventory->entry_count++]);
+        }
+        return r;
+}
+
 /* LoaderPlace's path. Owned. */
 static char *loader_path(LoaderPlace place, const char *architecture) {
         char *path;
@@ -365,6 +417,9 @@ int inventory_read(int fd, const InventoryParameters *parameters, Inventory *ret
                 if (r < 0)
                         return r;
         }
+        r = read_entries(fd, &inventory, failure);
+        if (r < 0)
+                return r;
         for (LoaderPlace place = 0; place < LOADER_PLACES; place++) {
                 r = read_loader(fd, place, parameters, &inventory.loaders[place]);
                 if (r < 0)

@@ -45,6 +45,13 @@ typedef struct EspContent {
         bool exact_form;
 } EspContent;
 
+/* Someone's boot loader entry: what it names stays. */
+typedef struct EspEntry {
+        char *name;       /* in loader/entries */
+        int error;        /* why it can't be told what it names: it might name anything; 0 */
+        StringList paths; /* below the root */
+} EspEntry;
+
 typedef enum LoaderPlace {
         LOADER_SYSTEMD,  /* EFI/systemd/systemd-bootARCH.efi */
         LOADER_FALLBACK, /* EFI/BOOT/BOOTARCH.EFI */
@@ -71,6 +78,8 @@ typedef struct Inventory {
         size_t image_count;
         EspContent *contents; /* everything in EFI/nixos, sorted by name */
         size_t content_count;
+        EspEntry *entries; /* files in loader/entries that end in ".conf", sorted by name */
+        size_t entry_count;
         EspLoader loaders[LOADER_PLACES];
         bool has_loader_conf;     /* a file, and it could be read */
         bool loader_conf_blocked; /* something that is no file stands under its name */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/esp/esp-names.h"
+#include "daemon/esp/loader-entry.h"
 #include "daemon/esp/planner.h"
 #include "daemon/util/file.h"
 
@@ -47,6 +48,15 @@ static int collect_references(Planner *planner) {
                         continue;
                 for (size_t j = 0; j < image->paths.count; j++) {
                         r = name_index_add(&planner->references, image->paths.items[j], i);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        for (size_t i = 0; i < planner->inventory->entry_count; i++) {
+                const StringList *paths = &planner->inventory->entries[i].paths;
+
+                for (size_t j = 0; j < paths->count; j++) {
+                        r = name_index_add(&planner->references, paths->items[j], i);
                         if (r < 0)
                                 return r;
                 }
@@ -104,9 +114,30 @@ int planner_write_contents(Planner *planner) {
         return 0;
 }
 
+/* An entry that can't be understood may name anything. */
+static int judge_entries(Planner *planner) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < planner->inventory->entry_count; i++) {
+                const EspEntry *entry = &planner->inventory->entries[i];
+
+                if (entry->error == 0)
+                        continue;
+                planner->keep_contents = true;
+                r = string_list_add_format(&planner->plan.warnings,
+                                           LOADER_ENTRY_FOLDER "/%s cannot be read (%s): no kernel and no initrd is "
+                                                               "removed, since it might name it",
+                                           entry->name, strerror(-entry->error));
+        }
+        return r;
+}
+
 int planner_remove_contents(Planner *planner) {
         int r;
 
+        r = judge_entries(planner);
+        if (r < 0)
+                return r;
         if (planner->keep_contents)
                 return 0;
         r = collect_references(planner);

@@ -6,10 +6,11 @@
  *    that would sign them now), and which have to be written.
  * 2. Which other images go. Whatever can't be judged stays: another system's, one that can't be read, one whose
  *    generation can't be read, the booted one.
- * 3. Which contents are missing; and which go, because no image that stays refers to them.
+ * 3. Which contents are missing; and which go, because no image that stays, and no entry of the boot loader, refers to
+ *    them.
  * 4. Boot loaders and loader.conf.
  *
- * An image that can't be read might refer to any content: as long as it stays, no content goes. */
+ * An image or entry that can't be read might refer to any content: as long as it stays, no content goes. */
 
 #include "daemon/esp/plan.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What others put onto the ESP that lanzad knows: images that lanzaboote made. They are made here as lanzaboote makes
- * them: sections appended by objcopy without alignment, signed by sbsign, named after toplevel and key. */
+/* What others put onto the ESP that lanzad knows: boot loader entries, and images that lanzaboote made. These are made
+ * here as lanzaboote makes them: sections appended by objcopy without alignment, signed by sbsign, named after toplevel
+ * and key. */
 
 #include <glib.h>
 #include <inttypes.h>
@@ -255,6 +256,80 @@ static void test_token(void) {
         g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "laptop-generation-"), ==, 2);
 }
 
+/* Somebody's entry for the boot loader, with what it names: another kernel of ours that no image needs any more, too.
+ */
+static void test_entries(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *kernel = add_content(machine, "kernel", "a kernel of then");
+        g_autofree char *initrd = add_content(machine, "initrd", "an initrd of then");
+        g_autofree char *other = add_content(machine, "kernel", "a kernel of nobody");
+        g_autofree char *upper = g_ascii_strup(initrd + strlen("boot"), -1), *text = NULL, *before = NULL,
+                        *after = NULL;
+        static const char *const builders[] = {
+                "boot/EFI/nixos/0c6vlinux-linux-6.12.30-bzImage.efi",
+                "boot/EFI/nixos/1abcinitrd-initrd-linux-6.12.30-initrd.efi",
+                "boot/loader/entries/nixos-generation-1.conf",
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(builders); i++)
+                machine_write(machine, builders[i],
+                              "linux /EFI/nixos/0c6vlinux-linux-6.12.30-bzImage.efi\n"
+                              "initrd /EFI/nixos/1abcinitrd-initrd-linux-6.12.30-initrd.efi\n");
+        text = g_strdup_printf("title mine\nlinux %s\ninitrd %s\n", kernel + strlen("boot"), upper);
+        machine_write(machine, "boot/loader/entries/mine.conf", text);
+        machine_write(machine, "boot/loader/entries/ignored.txt", other);
+        test_make_folder(machine->root, "boot/loader/entries/folder.conf", 0700);
+        outcome_free(sync_well(machine));
+        g_assert_true(test_exists(machine->root, kernel));
+        g_assert_true(test_exists(machine->root, initrd));
+        g_assert_false(test_exists(machine->root, other));
+        for (size_t i = 0; i < G_N_ELEMENTS(builders); i++)
+                g_assert_true(test_exists(machine->root, builders[i]));
+        before = machine_snapshot(machine, "boot");
+        outcome_free(sync_well(machine));
+        after = machine_snapshot(machine, "boot");
+        g_assert_cmpstr(before, ==, after);
+
+        machine_write(machine, "boot/loader/entries/mine.conf", "title mine\n");
+        outcome_free(sync_well(machine));
+        g_assert_false(test_exists(machine->root, kernel));
+        g_assert_false(test_exists(machine->root, initrd));
+}
+
+/* It might name anything: nothing goes as long as it is there. */
+static void test_unclear_entries(void) {
+        static const struct {
+                const char *text;
+                size_t size;
+                const char *why;
+        } unclear[] = {
+                {"linux /EFI/nixos/../nixos/k", 0, "Bad message"},
+                {"linux \0", 7, "Bad message"},
+                {NULL, 64 * 1024 + 1, "File too large"},
+        };
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *other = add_content(machine, "kernel", "a kernel of nobody");
+        g_autofree char *large = g_strnfill(64 * 1024 + 1, '\n');
+
+        for (size_t i = 0; i < G_N_ELEMENTS(unclear); i++) {
+                g_autofree char *warning =
+                        g_strdup_printf("loader/entries/mine.conf cannot be read (%s): no kernel and "
+                                        "no initrd is removed, since it might name it",
+                                        unclear[i].why);
+                _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+                test_write(machine->root, "boot/loader/entries/mine.conf", unclear[i].text ?: large,
+                           unclear[i].size > 0 ? (ssize_t)unclear[i].size : -1, 0644);
+                outcome = machine_run_status(machine, 0, "sync", NULL);
+                outcome_assert(outcome, "warnings", warning);
+                g_assert_true(test_exists(machine->root, other));
+        }
+        large[64 * 1024] = 0;
+        machine_write(machine, "boot/loader/entries/mine.conf", large);
+        outcome_free(sync_well(machine));
+        g_assert_false(test_exists(machine->root, other));
+}
+
 #define TEST(name, function) g_test_add_func("/ops/neighbours/" name, function)
 
 int main(int argc, char *argv[]) {
@@ -265,5 +340,7 @@ int main(int argc, char *argv[]) {
         TEST("lanzaboote's-image-of-a-malformed-generation-stays", test_shielded);
         TEST("lanzaboote's-images-are-listed", test_listed);
         TEST("another-token's-images-stay-with-what-they-refer-to", test_token);
+        TEST("what-a-boot-loader-entry-names-stays", test_entries);
+        TEST("while-an-entry-is-unclear-nothing-it-might-name-goes", test_unclear_entries);
         return g_test_run();
 }

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/esp/loader-entry.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/util/file.h"
+#include "daemon/util/macro.h"
+
+static const char blank[] = " \t\r";
+
+/* Takes everything up to the next LF off TEXT. */
+static Span take_line(Span *text) {
+        const uint8_t *end = memchr(text->data, '\n', text->size);
+        Span line = {text->data, end ? (size_t)(end - text->data) : text->size};
+        size_t used = line.size + (end ? 1 : 0);
+
+        *text = (Span){text->data + used, text->size - used};
+        return line;
+}
+
+static Span trim(Span text) {
+        while (text.size > 0 && strchr(blank, text.data[0]))
+                text = (Span){text.data + 1, text.size - 1};
+        while (text.size > 0 && strchr(blank, text.data[text.size - 1]))
+                text.size--;
+        return text;
+}
+
+/* Takes a word and the white space behind it off TEXT, which begins with none. */
+static Span take_word(Span *text) {
+        Span word = {text->data, 0};
+
+        while (word.size < text->size && !strchr(blank, text->data[word.size]))
+                word.size++;
+        *text = trim((Span){text->data + word.size, text->size - word.size});
+        return word;
+}
+
+static bool is_component(Span name) {
+        if (name.data[0] == ' ' || name.data[name.size - 1] == ' ' || name.data[name.size - 1] == '.')
+                return false;
+        for (size_t i = 0; i < name.size; i++)
+                if (name.data[i] < 0x20 || name.data[i] == 0x7f)
+                        return false;
+        return true;
+}
+
+/* Both kinds of slash separate, and several are one. */
+static int add_path(Span value, StringList *ret) {
+        _cleanup_(free_pointer) char *path = malloc(value.size + 1);
+        size_t length = 0;
+
+        if (!path)
+                return -ENOMEM;
+        while (value.size > 0) {
+                Span name = {value.data, 0};
+
+                while (name.size < value.size && value.data[name.size] != '/' && value.data[name.size] != '\\')
+                        name.size++;
+                value = (Span){value.data + name.size, value.size - name.size};
+                if (value.size > 0)
+                        value = (Span){value.data + 1, value.size - 1};
+                if (name.size == 0)
+                        continue;
+                if (!is_component(name))
+                        return -EBADMSG;
+                if (length > 0)
+                        path[length++] = '/';
+                memcpy(path + length, name.data, name.size);
+                length += name.size;
+        }
+        path[length] = 0;
+        return length > 0 ? string_list_add(ret, path) : 0;
+}
+
+int loader_entry_parse(Span text, StringList *ret) {
+        static const char *const keys[] = {"linux", "initrd", "efi", "uki", "devicetree"};
+        int r = 0;
+
+        if (text.size > 0 && memchr(text.data, 0, text.size))
+                return -EBADMSG;
+        while (text.size > 0 && r >= 0) {
+                Span value = trim(take_line(&text)), key = take_word(&value);
+
+                for (size_t i = 0; i < ARRAY_LENGTH(keys) && r >= 0; i++)
+                        if (span_equal(key, span_from_string(keys[i])))
+                                r = add_path(value, ret);
+                /* The only one with several in a line. */
+                while (span_equal(key, span_from_string("devicetree-overlay")) && value.size > 0 && r >= 0)
+                        r = add_path(take_word(&value), ret);
+        }
+        return r;
+}
