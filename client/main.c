@@ -3,6 +3,7 @@
  * service, or, for root, runs lanzad. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,10 +64,22 @@ static int run(const Arguments *arguments) {
         return r;
 }
 
+/* The bus, or a program's result, must not get a number that was closed and is meant for people. What is opened for
+ * reading alone takes no output: a result that nobody gets is a failure. */
+static bool has_standard_descriptors(void) {
+        int fd = STDIN_FILENO;
+
+        while (fd <= STDERR_FILENO && (fcntl(fd, F_GETFD) >= 0 || open("/dev/null", O_RDONLY) == fd))
+                fd++;
+        return fd > STDERR_FILENO;
+}
+
 int main(int argc, char *argv[]) {
         Arguments arguments;
         int r;
 
+        if (!has_standard_descriptors())
+                return STATUS_FAILED;
         r = arguments_parse(argc - 1, argv + 1, &arguments);
         if (r == STATUS_DONE)
                 r = run(&arguments);

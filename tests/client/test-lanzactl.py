@@ -413,6 +413,16 @@ def test_lost_output():
         assert done.returncode == 1
 
 
+def test_closed_descriptors():
+    """What is opened later does not take their place."""
+    with Machine(status=state()) as machine:
+        environment = dict(ENVIRONMENT, LANZACTL_LANZAD=str(machine.path))
+        for closed, status in (("<&-", 0), (">&-", 1), ("2>&-", 0), ("<&- >&- 2>&-", 1)):
+            command = ["sh", "-c", f'exec "$0" status --json=short {closed}', str(LANZACTL)]
+            done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=60)
+            assert done.returncode == status and bool(done.stdout) == (status == 0), (closed, done)
+
+
 TESTS = {
     "bad-arguments-are-usage-errors": test_usage_errors,
     "help-names-every-verb": test_help,
@@ -420,6 +430,7 @@ TESTS = {
     "whole-way-through-a-tree": test_whole_way,
     "json-is-that-of-lanzad": test_json_is_lanzads,
     "exit-status-tells-refusal-part-and-finding": test_refusals,
+    "closed-descriptors-stay-without-effect": test_closed_descriptors,
     "a-program-without-result-is-a-failure": test_broken_programs,
     "arguments-are-handed-on": test_arguments_are_handed_on,
     "only-root-does-without-the-service": test_only_root_does_without_the_service,
