@@ -21,7 +21,9 @@ void complain(const char *format, ...) {
 bool print_json(const Session *session, json_t *result) {
         if (session->format == FORMAT_TEXT)
                 return false;
-        json_dumpf(result, stdout, session->format == FORMAT_PRETTY ? JSON_INDENT(2) : JSON_COMPACT);
+        /* Names in file systems have characters that terminals act on. */
+        json_dumpf(result, stdout,
+                   JSON_ENSURE_ASCII | (session->format == FORMAT_PRETTY ? JSON_INDENT(2) : JSON_COMPACT));
         putchar('\n');
         return true;
 }

@@ -11,6 +11,7 @@
 #include "daemon/ops/operation.h"
 #include "daemon/record-json.h"
 #include "daemon/util/file.h"
+#include "daemon/util/utf8.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -212,20 +213,27 @@ static int parse_arguments(Invocation *invocation, int count, char *arguments[])
         return r;
 }
 
+/* In ASCII: names in file systems have characters that terminals act on. */
 static int print_json(json_t *json) {
-        bool good =
-                json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
+        bool good = json && json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 && putchar('\n') != EOF &&
+                    fflush(stdout) == 0;
 
         json_decref(json);
         return good ? 0 : EXIT_FAILURE;
 }
 
+static void say(const char *before, const char *text) {
+        fputs(before, stderr);
+        utf8_print(stderr, text);
+        fputc('\n', stderr);
+}
+
 static int print_failure(const Failure *failure) {
         const char *hint = failure_hint(failure);
 
-        fprintf(stderr, "lanzad: %s\n", failure->message ? failure->message : "out of memory");
+        say("lanzad: ", failure->message ? failure->message : "out of memory");
         if (hint)
-                fprintf(stderr, "%s\n", hint);
+                say("", hint);
         print_json(failure_to_json(failure));
         return condition_exit_status(failure->condition);
 }
@@ -235,7 +243,7 @@ static void report_waiting(void *userdata, const char *name) {
 }
 
 static void print_warning(void *userdata, const char *warning) {
-        fprintf(stderr, "lanzad: %s\n", warning);
+        say("lanzad: ", warning);
 }
 
 static int run(const Invocation *invocation, void *result, Failure *failure) {

@@ -2,6 +2,7 @@
 #include "daemon/util/utf8.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,4 +61,14 @@ char *utf8_repair(const char *text) {
                 text += length > 0 ? length : 1;
         }
         return repaired;
+}
+
+void utf8_print(FILE *stream, const char *text) {
+        for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+                /* U+0080 to U+009F */
+                bool is_c1 = *p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
+
+                fputc(is_c1 || *p < 0x20 || *p == 0x7f ? '?' : *p, stream);
+                p += is_c1;
+        }
 }

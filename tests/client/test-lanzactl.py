@@ -423,6 +423,26 @@ def test_closed_descriptors():
             assert done.returncode == status and bool(done.stdout) == (status == 0), (closed, done)
 
 
+def test_hostile_names():
+    """Names that would steer a terminal, by way of lanzad's messages, lanzactl's tables, and JSON."""
+    name = "a\x1b[31m\x9bb\x7f.efi"
+    with Tree() as tree:
+        run("create-keys", tree.option())
+        run("sync", tree.option())
+        tree.write("boot/EFI/Linux/" + name, "no image")
+        for words in (["list"], ["list", "--json=pretty"], ["status", "--check"]):
+            command = [LANZACTL, *words, tree.option()]
+            done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False, timeout=60)
+            text = (done.stdout + done.stderr).decode()
+            assert ("31m" in text) == (words[0] == "list") and not set(text) & set("\x1b\x9b"), text
+            if "--json=pretty" in words:
+                assert name in [image["name"] for image in json.loads(done.stdout)["images"]]
+        folder = tree.root / ("nowhere" + name)
+        done = subprocess.run([LANZAD, "--oneshot", "list", f"--root={folder}"], capture_output=True, check=False, timeout=60)
+        text = (done.stdout + done.stderr).decode()
+        assert done.returncode == 1 and "lanzad: " in text and not set(text) & set("\x1b\x9b"), text
+
+
 TESTS = {
     "bad-arguments-are-usage-errors": test_usage_errors,
     "help-names-every-verb": test_help,
@@ -435,6 +455,7 @@ TESTS = {
     "arguments-are-handed-on": test_arguments_are_handed_on,
     "only-root-does-without-the-service": test_only_root_does_without_the_service,
     "names-cannot-steer-a-terminal": test_names_cannot_steer_a_terminal,
+    "names-of-files-do-not-either": test_hostile_names,
     "columns-are-as-wide-as-characters": test_columns_are_characters,
     "images-have-marks": test_marks_of_images,
     "status-tells-machines-apart": test_status_of_machines,
