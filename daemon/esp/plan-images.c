@@ -181,6 +181,8 @@ static int skip_image(Planner *planner, const WantedImage *wanted, const char *o
 static int keep_image(Planner *planner, const WantedImage *wanted, size_t n) {
         planner->fates[n] = FATE_KEPT;
         planner->plan.images_kept++;
+        if (wanted->is_default)
+                planner->plan.kept_default = planner->inventory->images[n].name;
         if (!planner->wanted->renew_stubs || !planner->inventory->images[n].facts.has_other_stub)
                 return 0;
         return string_list_add_format(&planner->plan.warnings,

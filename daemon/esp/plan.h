@@ -108,6 +108,7 @@ typedef struct Plan {
         uint64_t takes, frees;
         size_t images_kept, contents_kept; /* wanted ones that are there already */
         const WantedImage *default_image;  /* the default one, if it is or will be there; borrowed from Wanted */
+        const char *kept_default;          /* the name of its file if that stays as it is; borrowed from Inventory */
         StringList warnings;               /* what could not be judged or replaced, as sentences */
         StringList left_alone;             /* paths of images of our form whose key and generation are both unknown */
 } Plan;

@@ -167,25 +167,6 @@ static int live_lists_read(LiveLists *live, const Context *context, Failure *fai
         return 0;
 }
 
-int boot_check_plan(const Context *context, WantedSystem *system, const Plan *plan, Failure *failure) {
-        _cleanup_(live_lists_done) LiveLists live = {};
-        int r;
-
-        if (plan->step_count == 0)
-                return 0;
-        r = live_lists_read(&live, context, failure);
-        if (r < 0 || !live.enforced)
-                return r;
-        r = judge_plan(system, plan, &live.lists, failure);
-        if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
-                failure_set_hint(
-                        failure,
-                        "The firmware does not trust what this key store signs: restore the one whose keys "
-                        "are enrolled, or put the firmware into Setup Mode and run 'lanzactl enroll-keys'. Nothing "
-                        "was changed.");
-        return r;
-}
-
 /* A file on the volume. Returns -ENOENT if it is not there. */
 static int judge_file(const EspVolume *volume, const char *path, const TrustLists *lists, Failure *failure) {
         _cleanup_(free_pointer) char *shown = path_join(volume->path, path);
@@ -200,6 +181,38 @@ static int judge_file(const EspVolume *volume, const char *path, const TrustList
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot read %s", shown);
         return judge(buffer_span(&content), lists, shown, failure);
+}
+
+/* Who names a default is told if it cannot be started, also where it stands there already. */
+static int judge_kept_default(const EspVolume *volume, const Plan *plan, const TrustLists *lists, Failure *failure) {
+        _cleanup_(free_pointer) char *path = NULL;
+
+        if (!plan->kept_default)
+                return 0;
+        path = path_join(ESP_IMAGE_FOLDER, plan->kept_default);
+        return path ? judge_file(volume, path, lists, failure) : -ENOMEM;
+}
+
+int boot_check_plan(const Context *context, const EspVolume *volume, WantedSystem *system, const Plan *plan,
+                    Failure *failure) {
+        _cleanup_(live_lists_done) LiveLists live = {};
+        int r;
+
+        if (system->wanted.garbage_only)
+                return 0;
+        r = live_lists_read(&live, context, failure);
+        if (r < 0 || !live.enforced)
+                return r;
+        r = judge_plan(system, plan, &live.lists, failure);
+        if (r >= 0)
+                r = judge_kept_default(volume, plan, &live.lists, failure);
+        if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
+                failure_set_hint(
+                        failure,
+                        "The firmware does not trust what this key store signs: restore the one whose keys "
+                        "are enrolled, or put the firmware into Setup Mode and run 'lanzactl enroll-keys'. Nothing "
+                        "was changed.");
+        return r;
 }
 
 /* Another image of the same generation and specialisation as NAMES[INDEX] that would run: 1, 0, or a negative errno. */

@@ -11,10 +11,12 @@
 #include "daemon/util/failure.h"
 #include "daemon/util/string-list.h"
 
-/* While Secure Boot enforces, holds every image and boot loader that PLAN writes against the live db and dbx.
+/* While Secure Boot enforces, holds every image and boot loader that PLAN writes, and the default's image on VOLUME if
+ * that is there already, against the live db and dbx; of garbage collection, which writes none, nothing.
  * WouldNotBoot, naming the file and why, for the first that would be refused. What is built for this is kept for
  * writing. */
-int boot_check_plan(const Context *context, WantedSystem *system, const Plan *plan, Failure *failure);
+int boot_check_plan(const Context *context, const EspVolume *volume, WantedSystem *system, const Plan *plan,
+                    Failure *failure);
 
 /* Before what is not signed is written: NoKeys if an image of ours on VOLUME is signed by a key that the firmware
  * trusts, enforcing or not. That key was in a store of ours, and was lost. */

@@ -325,7 +325,7 @@ static int synchronise(Context *context, const SyncParameters *asked, bool garba
         r = check_privacy(&run, &result->warnings, failure);
         if (r < 0)
                 return r;
-        r = boot_check_plan(context, &run.system, &run.plan, failure);
+        r = boot_check_plan(context, &run.volume, &run.system, &run.plan, failure);
         if (r < 0)
                 return r;
         r = carry_out(&run, asked, result, failure);

@@ -192,6 +192,19 @@ static void test_swapped_keys(void) {
         mended = machine_run_status(machine, 0, "sync", NULL);
 }
 
+/* Activation goes back to a system that is there already, and somebody took our certificate out of db. */
+static void test_kept_default(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+        machine_enforce(machine);
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        machine_set_certificate(machine, "db", "foreign-db.der");
+        outcome = refuse(machine, CONDITION_WOULD_NOT_BOOT, NULL);
+        outcome_assert_message(outcome, "boot/EFI/Linux/nixos-generation-");
+        outcome_free(machine_run_status(machine, 0, "gc", NULL));
+}
+
 static void test_swapped_keys_before_reboot(void) {
         _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ true);
 
@@ -364,6 +377,7 @@ int main(int argc, char *argv[]) {
         TEST("refuses-half-a-key-pair", test_half_pair);
         TEST("refuses-keys-that-the-firmware-does-not-trust", test_swapped_keys);
         TEST("refuses-them-before-the-first-reboot-too", test_swapped_keys_before_reboot);
+        TEST("refuses-a-default-that-is-there-and-would-not-run", test_kept_default);
         TEST("refuses-a-revoked-key", test_revoked);
         TEST("refuses-stub-and-loader-that-are-none", test_bad_programs);
         TEST("refuses-another-boot-loader", test_other_loader);
