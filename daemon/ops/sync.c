@@ -107,7 +107,14 @@ static int open_volume(Run *run, const WriteParameters *write, Failure *failure)
         r = esp_volume_check_writable(&run->volume, failure);
         if (r < 0)
                 return r;
-        return context_lock_folder(run->context, run->volume.fd, run->volume.path, write, failure);
+        r = context_lock_folder(run->context, run->volume.fd, run->volume.path, write, failure);
+        if (r == condition_errno(CONDITION_BUSY) && run->volume.world_readable)
+                failure_set_hint(
+                        failure,
+                        "Where %s can be read by others, anybody can hold that lock: 'lslocks' shows who does; "
+                        "mount it with the options umask=0077.",
+                        run->volume.path);
+        return r;
 }
 
 /* Without a cache everything is read again: slower, and nothing worse. A dry run reads it and makes no folder. */

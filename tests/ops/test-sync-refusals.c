@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -328,6 +329,13 @@ static void test_busy(void) {
                 outcome_assert_message(outcome, names[i]);
                 g_assert_cmpstr(machine->waited_for, ==, names[i]);
                 rehearsed = machine_run_status(machine, 0, "sync", "dry-run", "yes", NULL);
+                if (i == 1) {
+                        _cleanup_(outcome_freep) Outcome *open_to_all = NULL;
+
+                        g_assert_cmpint(chmod(path, 0755), ==, 0);
+                        open_to_all = machine_run_refused(machine, CONDITION_BUSY, "sync", "timeout", "0", NULL);
+                        outcome_assert_hint(open_to_all, "umask=0077");
+                }
         }
         outcome_free(machine_run_status(machine, 0, "sync", "timeout", "1", NULL));
 }
