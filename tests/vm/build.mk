@@ -4,7 +4,7 @@
 PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux
 
 # What the machine gets of lanzad is what `make install` installs.
-FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
+FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/older/lanzad $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
 
 $(B)/vm/installed: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi Makefile $(wildcard units/lanzad* units/esp-path.conf dbus/*)
 	@rm -rf $(B)/vm/root
@@ -19,6 +19,17 @@ $(B)/vm/kernel.obj: tests/stubs/kernel.c stubs/build.mk tests/vm/build.mk
 $(B)/vm/kernel.efi: $(B)/vm/kernel.obj $(B)/stubs/x64/memory.obj
 	@echo "  LD $@"
 	@lld-link $(STUB_LDFLAGS) -version:1.0 -out:$@ $^
+
+# A lanzad of another version: what it says of itself differs, and nothing else.
+OLDER_OBJECTS := $(patsubst %.c,$(B)/vm/older/%.o,$(shell grep -l LANZA_VERSION $(wildcard daemon/*.c daemon/*/*.c)))
+$(B)/vm/older/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC older $<"
+	@$(CC) $(CFLAGS_release) $(CFLAGS_FOR_daemon) -ULANZA_VERSION -DLANZA_VERSION='"0.0.1"' -c $< -o $@
+$(B)/vm/older/lanzad: $(OLDER_OBJECTS) $(B)/lanzad
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_release) -o $@ $(OLDER_OBJECTS) $(B)/release/daemon/daemon.a $(foreach f,$(ORDER),$(B)/release/daemon/$(f).a) \
+		$(call package_flags,$(sort $(call libraries_of,ops) $(LIBRARIES_bus)),--libs)
 
 .PHONY: demo
 demo: deps ## Watch a machine become one that runs only what it signed (in QEMU; installs what is missing)

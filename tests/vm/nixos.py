@@ -57,16 +57,23 @@ class Nixos:
     def initrd(self, content):
         return self.add(store_path("initrd-linux", digest_of(content)) + "/initrd", content)
 
+    def secrets(self, script):
+        """A program that appends the secrets to the initrd $1."""
+        content = ("#!/bin/sh\n" + script).encode()
+        return self.add(store_path("append-initrd-secrets", digest_of(content)) + "/append", content, 0o555)
+
     def document(self, toplevel, label, kernel, initrd, parameters, extensions):
         v1 = {"init": toplevel + "/init", "initrd": initrd, "kernel": kernel, "kernelParams": PARAMETERS + parameters,
               "label": label, "system": "x86_64-linux", "toplevel": toplevel}
         return {"org.nixos.bootspec.v1": v1, "org.nixos.specialisation.v1": {}, **extensions}
 
-    def toplevel(self, label, kernel, initrd, parameters=(), specialisations=None, extensions=None):
-        """A system; SPECIALISATIONS is name -> (initrd, parameters). Returns its path."""
+    def toplevel(self, label, kernel, initrd, parameters=(), specialisations=None, extensions=None, secrets=None):
+        """A system; SPECIALISATIONS is name -> (initrd, parameters), SECRETS a program. Returns its path."""
         parameters, specialisations, extensions = list(parameters), specialisations or {}, extensions or {}
-        path = store_path(f"nixos-system-machine-{label}", kernel, initrd, parameters, specialisations, extensions)
+        path = store_path(f"nixos-system-machine-{label}", kernel, initrd, parameters, specialisations, extensions, secrets)
         document = self.document(path, label, kernel, initrd, parameters, extensions)
+        if secrets:
+            document["org.nixos.bootspec.v1"]["initrdSecrets"] = secrets
         for name, (other_initrd, other_parameters) in specialisations.items():
             inner = self.toplevel(f"{label}-{name}", kernel, other_initrd, parameters + list(other_parameters))
             self.add(f"{path}/specialisation/{name}", inner)

@@ -53,15 +53,20 @@ class NixosMachine(Machine):
         self.entries["/etc/lanza/loader.conf"] = archive.Entry(LOADER_CONF.encode())
         self.kernel = read(images.kernel)
 
-    def add_generation(self, number, label, initrd, parameters=(), specialisations=None, kernel=None):
-        """Makes generation NUMBER, whose initrd says INITRD; SPECIALISATIONS is name -> (initrd, parameters). It gets
-        into the machine with install(), or put_generations() while it runs. Returns its toplevel."""
-        specialisations = {name: (self.nixos.initrd(self.images.initrd(other)), list(other_parameters))
-                           for name, (other, other_parameters) in (specialisations or {}).items()}
-        toplevel = self.nixos.toplevel(label, self.nixos.kernel(kernel or self.kernel),
-                                       self.nixos.initrd(self.images.initrd(initrd)), parameters, specialisations)
+    def add_generation(self, number, label, initrd, parameters=(), specialisations=None, kernel=None, secrets=None):
+        """Makes generation NUMBER, whose initrd says INITRD; SPECIALISATIONS is name -> (initrd, parameters), SECRETS a
+        shell script. It gets into the machine with install(), or put_generations() while it runs. Returns its toplevel."""
+        toplevel = self.add_toplevel(label, initrd, parameters, specialisations, kernel, secrets)
         self.generations[number] = self.nixos.generation(number, toplevel)
         return toplevel
+
+    def add_toplevel(self, label, initrd, parameters=(), specialisations=None, kernel=None, secrets=None):
+        """The same in no profile."""
+        specialisations = {name: (self.nixos.initrd(self.images.initrd(other)), list(other_parameters))
+                           for name, (other, other_parameters) in (specialisations or {}).items()}
+        return self.nixos.toplevel(label, self.nixos.kernel(kernel or self.kernel),
+                                   self.nixos.initrd(self.images.initrd(initrd)), parameters, specialisations,
+                                   secrets=self.nixos.secrets(secrets) if secrets else None)
 
     def put_generations(self):
         self.put(self.nixos.take())
