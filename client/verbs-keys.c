@@ -89,6 +89,8 @@ static void print_signatures(const Session *session, json_t *result) {
                                                       *subject ? subject : text_of(key, "fingerprint"),
                                                       date_text(number_of(key, "not-after"), date)));
         }
+        if (json_array_size(rows) == 0)
+                puts("Nothing is enrolled.");
         print_table(session, headings, 5, rows);
 }
 

@@ -263,6 +263,11 @@ def test_names_cannot_steer_a_terminal():
         assert errors == "lanzactl: Warning: a?]0;title??31m?b\n", errors
 
 
+def test_nothing_is_said():
+    with Machine(list_enrolled_keys=answer(keys=[])) as machine:
+        assert run("list-enrolled-keys", lanzad=machine.path)[0] == "Nothing is enrolled.\n"
+
+
 def test_columns_are_characters():
     generations = [
         {"profile": "system", "number": 1, "label": "gr\u00fcn", "booted": True, "current": True},
@@ -456,6 +461,7 @@ TESTS = {
     "only-root-does-without-the-service": test_only_root_does_without_the_service,
     "names-cannot-steer-a-terminal": test_names_cannot_steer_a_terminal,
     "names-of-files-do-not-either": test_hostile_names,
+    "what-is-empty-is-called-so": test_nothing_is_said,
     "columns-are-as-wide-as-characters": test_columns_are_characters,
     "images-have-marks": test_marks_of_images,
     "status-tells-machines-apart": test_status_of_machines,
