@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/boot/store-file.h"
+#include "daemon/boot/store-link.h"
 #include "daemon/crypto/stream-digest.h"
 #include "daemon/esp/esp-names.h"
 #include "daemon/util/file.h"
@@ -58,6 +59,17 @@ static int add_content(ImageSource *source, const ImageSourceRequest *request, C
         return 0;
 }
 
+/* Whoever owns a folder on the way decides what is signed. What is missing is told by whoever opens it. */
+static int check_in_store(const Context *context, const char *path, Failure *failure) {
+        _cleanup_(free_pointer) char *real = NULL;
+        struct stat st;
+        int r = store_link_follow(context->root_fd, path, &real, &st);
+
+        if (r == -EXDEV)
+                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s leads out of " GENERATION_STORE, path);
+        return r == -ENOMEM ? r : 0;
+}
+
 static int add_store_file(ImageSource *source, const ImageSourceRequest *request, ContentKind kind, const char *path,
                           uint64_t maximum, Failure *failure) {
         _cleanup_(store_file_done) StoreFile file = {};
@@ -65,7 +77,9 @@ static int add_store_file(ImageSource *source, const ImageSourceRequest *request
         Sha256 hash;
         int r;
 
-        r = store_file_open(request->context->root_fd, path, maximum, &file, failure);
+        r = check_in_store(request->context, path, failure);
+        if (r >= 0)
+                r = store_file_open(request->context->root_fd, path, maximum, &file, failure);
         if (r < 0)
                 return r;
         r = store_file_hash(&file, request->cache, &hash, failure);

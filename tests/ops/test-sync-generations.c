@@ -364,6 +364,39 @@ static void test_extensions(void) {
         g_assert_nonnull(strstr(second_text, "ID=\"nixos\"\n"));
 }
 
+/* Kernel and initrd of a boot.json, by way of links too. */
+static void test_outside_the_store(void) {
+        static const char *const members[] = {"\"kernel\":", "\"initrd\":"};
+        static const char *const paths[] = {"/home/user/file", "/nix/store/out/file", "/nix/store/through"};
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *good = machine_read(machine, "nix/store/system-1/boot.json"), *before = NULL, *after = NULL;
+
+        sync_well(machine);
+        machine_write(machine, "home/user/file", "from a user");
+        machine_write(machine, "nix/store/inside", "from the store");
+        machine_symlink(machine, "/home/user", "nix/store/out");
+        machine_symlink(machine, "/home/user/back", "nix/store/through");
+        machine_symlink(machine, "/nix/store/inside", "home/user/back");
+        before = machine_snapshot(machine, "boot");
+        for (size_t i = 0; i < G_N_ELEMENTS(members) * G_N_ELEMENTS(paths); i++) {
+                const char *member = members[i / G_N_ELEMENTS(paths)], *path = paths[i % G_N_ELEMENTS(paths)];
+                g_autofree char *with = g_strdup_printf("%s \"%s\", \"old\":", member, path);
+                g_autofree char *why = g_strdup_printf("%s leads out of /nix/store", path);
+                _cleanup_(outcome_freep) Outcome *other = NULL, *refused = NULL;
+
+                change_document(machine, 1, member, with);
+                other = machine_run_status(machine, OPERATION_IN_PART, "sync", NULL);
+                outcome_assert_has(other, "warnings", why);
+                refused = machine_run_refused(machine, CONDITION_BAD_BOOTSPEC, "sync", "toplevel",
+                                              "/nix/store/system-1", NULL);
+                outcome_assert_message(refused, why);
+                machine_write(machine, "nix/store/system-1/boot.json", good);
+        }
+        after = machine_snapshot(machine, "boot");
+        g_assert_cmpstr(before, ==, after);
+        sync_well(machine);
+}
+
 #define TEST(name, function) g_test_add_func("/ops/sync/" name, function)
 
 int main(int argc, char *argv[]) {
@@ -379,5 +412,6 @@ int main(int argc, char *argv[]) {
         TEST("a-generation's-own-stub-is-what-its-images-get", test_own_stub);
         TEST("leaves-out-a-generation-whose-own-stub-is-bad", test_bad_own_stub);
         TEST("takes-sort-keys-and-warns-of-device-trees", test_extensions);
+        TEST("signs-no-kernel-and-no-initrd-from-outside-the-store", test_outside_the_store);
         return g_test_run();
 }
