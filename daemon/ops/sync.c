@@ -111,8 +111,9 @@ static int open_volume(Run *run, const WriteParameters *write, Failure *failure)
         if (r == condition_errno(CONDITION_BUSY) && run->volume.world_readable)
                 failure_set_hint(
                         failure,
-                        "Where %s can be read by others, anybody can hold that lock: 'lslocks' shows who does; "
-                        "mount it with the options umask=0077.",
+                        "Run this again when the other operation has ended, or wait longer with '--timeout'. Where %s "
+                        "can be read by others, anybody can hold that lock: 'lslocks' shows who does; mount it with "
+                        "the options umask=0077.",
                         run->volume.path);
         return r;
 }
