@@ -57,10 +57,9 @@ CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 """
 
 ACTIONS = SOURCE / "dbus/org.lanzaboote.lanza1.policy"
-# In a chroot the root is no mount, and its propagation nothing that can be changed.
-POLKIT_MOUNTS = ["unshare", "--mount", "--propagation=unchanged"]
+# Fails where the root folder is no mount point: what is mounted there might show outside.
+PRIVATE_MOUNTS = ["unshare", "--mount", "--propagation=private"]
 POLKIT = """
-mount --make-rprivate / 2>/dev/null || true
 mount --bind {folder}/share /usr/share/polkit-1
 mount --bind {folder}/etc /etc/polkit-1
 exec /usr/lib/polkit-1/polkitd --no-debug
@@ -138,7 +137,7 @@ class PrivateBus:
             (self.folder / path).write_text(text)
         (self.folder / "etc/rules.d").mkdir(parents=True)
         script = POLKIT.format(folder=self.folder)
-        return self.start_owner("org.freedesktop.PolicyKit1", *POLKIT_MOUNTS, "sh", "-ec", script)
+        return self.start_owner("org.freedesktop.PolicyKit1", *PRIVATE_MOUNTS, "sh", "-ec", script)
 
     def text(self):
         self.log.flush()

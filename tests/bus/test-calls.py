@@ -11,7 +11,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from private_bus import NAME, OBJECT, POLKIT_MOUNTS, PrivateBus, as_nobody, ended_well, error
+from private_bus import NAME, OBJECT, PRIVATE_MOUNTS, PrivateBus, as_nobody, ended_well, error
 from program_tests import Tree, run_tests
 from wire import ERROR_NAME, MEMBER, REPLY_SERIAL, RETURN
 
@@ -93,12 +93,11 @@ class Journal:
         self.socket.bind(str(self.folder / "socket"))
         self.socket.settimeout(60)
         script = f"""
-mount --make-rprivate / 2>/dev/null || true
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/journal
 mount --bind {self.folder} /run/systemd/journal
 exec "$@" """
-        self.wrapper = [*POLKIT_MOUNTS, "env", "JOURNAL_STREAM=1:1", "sh", "-ec", script, "sh"]
+        self.wrapper = [*PRIVATE_MOUNTS, "env", "JOURNAL_STREAM=1:1", "sh", "-ec", script, "sh"]
 
     def __enter__(self):
         return self

@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from bus_machine import LANZACTL, Machine
-from private_bus import NAME, OBJECT, POLKIT_MOUNTS, SOURCE, Lock, PrivateBus, memory, wait_until
+from private_bus import NAME, OBJECT, PRIVATE_MOUNTS, SOURCE, Lock, PrivateBus, memory, wait_until
 from program_tests import LANZAD, run_tests
 from wire import MEMBER, RETURN
 
@@ -57,10 +57,10 @@ class Broken(Machine):
         """lanzad finds a file system on /boot, which nobody else sees."""
         self.lanzad = self.top / "lanzad-with-esp"
         script = (
-            f"mount --make-rprivate / 2>/dev/null || true; mount -t tmpfs -o mode=0700,{options} tmpfs {self.root}/boot; "
+            f"mount -t tmpfs -o mode=0700,{options} tmpfs {self.root}/boot; "
             f'exec {LANZAD.resolve()} "$@"'
         )
-        self.lanzad.write_text(f"#!/bin/sh\nexec {' '.join(POLKIT_MOUNTS)} sh -ec '{script}' sh \"$@\"\n")
+        self.lanzad.write_text(f"#!/bin/sh\nexec {' '.join(PRIVATE_MOUNTS)} sh -ec '{script}' sh \"$@\"\n")
         self.lanzad.chmod(0o755)
 
 
