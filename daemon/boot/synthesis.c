@@ -131,24 +131,35 @@ static int read_text(const Place *place, const char *name, char **ret) {
         return 0;
 }
 
-/* The name of the folder with the kernel's modules; with several the first. */
-static int read_release(const Place *place, char **ret) {
-        _cleanup_(string_list_done) StringList names = {};
+/* The names in a folder of the toplevel, each of them text; none where it is missing. */
+static int list_names(const Place *place, const char *name, size_t maximum, StringList *ret) {
         _cleanup_(free_pointer) char *folder = NULL;
         _cleanup_(close_fd) int fd = -EBADF;
         int r;
 
-        r = find(place, MODULES_FOLDER, S_IFDIR, &folder);
+        r = find(place, name, S_IFDIR, &folder);
         if (r < 0 || !folder)
                 return r;
         fd = root_open(place->root, folder, O_RDONLY | O_DIRECTORY);
-        r = fd < 0 ? fd : folder_list(fd, ".", SYNTHESIS_MAX_RELEASES, &names);
+        r = fd < 0 ? fd : folder_list(fd, ".", maximum, ret);
+        if (r == -E2BIG)
+                return refuse(place, name, "has too many names");
         if (r < 0)
-                return refuse_errno(place, MODULES_FOLDER, r);
-        if (names.count == 0)
-                return 0;
-        if (text_problem(names.items[0], /* tab_allowed= */ false))
-                return refuse(place, MODULES_FOLDER, "holds a name that is no text");
+                return refuse_errno(place, name, r);
+        for (size_t i = 0; i < ret->count; i++)
+                if (text_problem(ret->items[i], /* tab_allowed= */ false))
+                        return refuse(place, name, "holds a name that is no text");
+        return 0;
+}
+
+/* The name of the folder with the kernel's modules; with several the first. */
+static int read_release(const Place *place, char **ret) {
+        _cleanup_(string_list_done) StringList names = {};
+        int r;
+
+        r = list_names(place, MODULES_FOLDER, SYNTHESIS_MAX_RELEASES, &names);
+        if (r < 0 || names.count == 0)
+                return r;
         *ret = strdup(names.items[0]);
         return *ret ? 0 : -ENOMEM;
 }
@@ -208,29 +219,17 @@ static int describe_specialisation(const Place *outer, const char *name, SystemF
 
 static int describe_specialisations(const Place *place, SystemFacts *facts) {
         _cleanup_(string_list_done) StringList names = {};
-        _cleanup_(free_pointer) char *folder = NULL;
-        _cleanup_(close_fd) int fd = -EBADF;
         int r;
 
-        r = find(place, SPECIALISATION_FOLDER, S_IFDIR, &folder);
-        if (r < 0 || !folder)
+        r = list_names(place, SPECIALISATION_FOLDER, BOOTSPEC_MAX_SPECIALISATIONS, &names);
+        if (r < 0 || names.count == 0)
                 return r;
-        fd = root_open(place->root, folder, O_RDONLY | O_DIRECTORY);
-        r = fd < 0 ? fd : folder_list(fd, ".", BOOTSPEC_MAX_SPECIALISATIONS, &names);
-        if (r == -E2BIG)
-                return refuse(place, SPECIALISATION_FOLDER, "has too many names");
-        if (r < 0)
-                return refuse_errno(place, SPECIALISATION_FOLDER, r);
-        if (names.count == 0)
-                return 0;
         facts->specialisations = calloc(names.count, sizeof(*facts->specialisations));
         if (!facts->specialisations)
                 return -ENOMEM;
         for (size_t i = 0; r >= 0 && i < names.count; i++) {
                 facts->specialisation_count++;
-                r = text_problem(names.items[i], /* tab_allowed= */ false)
-                            ? refuse(place, SPECIALISATION_FOLDER, "holds a name that is no text")
-                            : describe_specialisation(place, names.items[i], &facts->specialisations[i]);
+                r = describe_specialisation(place, names.items[i], &facts->specialisations[i]);
         }
         return r;
 }
