@@ -73,12 +73,13 @@ static bool read_keys(void) {
 }
 
 bool console_explain(const Text *sentence) {
+        /* The key that chose this entry may still be waiting. What comes once there is something to read is an answer. */
+        read_keys();
         print(u"\r\n");
         console_note("%w", sentence->data);
         console_note("Press m for the menu, to choose another entry.");
         console_note("Back to the boot loader in %u seconds, or at a key press.", (uint64_t)SECONDS);
 
-        read_keys(); /* the one that chose this entry may still be waiting */
         wait_for_key_or_timeout();
         return read_keys();
 }
