@@ -73,7 +73,7 @@ static bool read_keys(void) {
 }
 
 bool console_explain(const Text *sentence) {
-        /* The key that chose this entry may still be waiting. What comes once there is something to read is an answer. */
+        /* The key that chose this entry may still be waiting; what comes after the first word is an answer. */
         read_keys();
         print(u"\r\n");
         console_note("%w", sentence->data);
