@@ -3,29 +3,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/esp/apply.h"
-#include "daemon/esp/inventory.h"
-#include "daemon/esp/plan.h"
 #include "daemon/ops/boot-check.h"
 #include "daemon/ops/context.h"
-#include "daemon/ops/image-facts.h"
 #include "daemon/ops/initrd-secrets.h"
 #include "daemon/ops/secrets-supply.h"
 #include "daemon/ops/signing.h"
 #include "daemon/ops/sync-result.h"
+#include "daemon/ops/sync-volume.h"
 #include "daemon/ops/system.h"
 #include "daemon/ops/wanted-system.h"
-#include "daemon/pe/authenticode.h"
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
 
-#define ARCHITECTURE "x64"
 #define CACHE_FOLDER "/var/cache/lanzad"
-#define STORE_FOLDER "/nix/store"
 
 typedef struct SyncParameters {
         WriteParameters write;
@@ -67,221 +60,94 @@ static const Field gc_fields[] = {WRITE_PARAMETER_FIELDS(SyncParameters)};
 static const Record sync_parameters = RECORD(SyncParameters, sync_fields);
 static const Record gc_parameters = RECORD(SyncParameters, gc_fields);
 
-/* Everything that one run holds. */
-typedef struct Run {
-        Context *context;
-        EspVolume volume;
-        int cache_folder;
-        HashCache *cache;
-        SystemChoice choice;
-        ImageBuilder builder;
-        WantedSystem system;
-        Inventory inventory;
-        Plan plan;
-        bool in_part; /* not everything was carried out */
-} Run;
-
-static void run_done(Run *run) {
+static void run_done(SyncRun *run) {
         if (run->builder.signer)
                 run->context->signatures += signer_signature_count(run->builder.signer);
-        plan_done(&run->plan);
-        inventory_done(&run->inventory);
         wanted_system_done(&run->system);
         image_builder_done(&run->builder);
         system_choice_done(&run->choice);
         if (run->cache)
                 hash_cache_free(run->cache);
         close_fd(&run->cache_folder);
-        if (run->volume.path)
-                esp_volume_done(&run->volume);
-}
-
-static int open_volume(Run *run, const WriteParameters *write, Failure *failure) {
-        int r;
-
-        r = system_esp(run->context, &run->volume, failure);
-        if (r < 0)
-                return r;
-        if (write->dry_run)
-                return 0;
-        r = esp_volume_check_writable(&run->volume, failure);
-        if (r < 0)
-                return r;
-        r = context_lock_folder(run->context, run->volume.fd, run->volume.path, write, failure);
-        if (r == condition_errno(CONDITION_BUSY) && run->volume.world_readable)
-                failure_set_hint(
-                        failure,
-                        "Run this again when the other operation has ended, or wait longer with '--timeout'. Where %s "
-                        "can be read by others, anybody can hold that lock: 'lslocks' shows who does; mount it with "
-                        "the options umask=0077.",
-                        run->volume.path);
-        return r;
 }
 
 /* Without a cache everything is read again: slower, and nothing worse. A dry run reads it and makes no folder. */
-static int open_cache(Run *run, bool dry_run) {
+static int open_cache(SyncRun *run) {
         int root = run->context->root_fd;
 
-        run->cache_folder = dry_run ? root_open(root, CACHE_FOLDER, O_RDONLY | O_DIRECTORY)
-                                    : root_make_folder(root, CACHE_FOLDER, 0700);
+        run->cache_folder = run->write->dry_run ? root_open(root, CACHE_FOLDER, O_RDONLY | O_DIRECTORY)
+                                                : root_make_folder(root, CACHE_FOLDER, 0700);
         return run->cache_folder < 0 ? hash_cache_new(&run->cache) : hash_cache_load(run->cache_folder, &run->cache);
 }
 
-static int open_builder(Run *run, StringList *warnings, Failure *failure) {
+static int open_builder(SyncRun *run, Failure *failure) {
         Signer *signer = NULL;
         int r;
 
-        r = signing_signer(run->context, &signer, warnings, failure);
+        r = signing_signer(run->context, &signer, &run->result->warnings, failure);
         return r < 0 ? r : image_builder_init(&run->builder, run->context, signer, failure);
 }
 
-static Certificate *current_certificate(const Run *run) {
-        return run->builder.signer ? signer_certificate(run->builder.signer) : NULL;
+/* What all volumes have in common: which generations, which key, which stubs. */
+static int choose(SyncRun *run, const SyncParameters *asked, Failure *failure) {
+        const ToplevelRequest request = {asked->toplevel, asked->allow_unlisted};
+        int r;
+
+        r = open_cache(run);
+        if (r < 0)
+                return r;
+        r = system_choose(run->context, &request, &run->result->warnings, &run->choice, failure);
+        return r < 0 ? r : open_builder(run, failure);
 }
 
-static int work_out_wanted(Run *run, const SyncParameters *asked, bool garbage_only, Failure *failure) {
+static int work_out_wanted(SyncRun *run, const SyncParameters *asked, const SyncVolume *volume, Failure *failure) {
         const SecretsSupply secrets = {
                 .context = run->context,
                 .handed_in = &asked->secrets,
-                .only_kept = garbage_only,
-                .kept = {&run->volume, &run->inventory, current_certificate(run)},
+                .only_kept = run->garbage_only,
+                .kept = {&volume->volume, &volume->inventory, sync_certificate(run)},
         };
         const WantedRequest request = {
                 .generations = &run->choice.generations,
                 .default_generation = run->choice.default_generation,
                 .default_variant = run->choice.default_variant,
-                .garbage_only = garbage_only,
-                .renew_stubs = asked->restub,
+                .garbage_only = run->garbage_only,
+                .renew_stubs = run->renew_stubs,
                 .secrets = &secrets,
         };
 
         return wanted_system_init(&run->system, run->context, &run->builder, run->cache, &request, failure);
 }
 
-/* A boot loader that says it is signed by us, and whose signature is not good any more, is damaged: it would not run.
- */
-static int verify_loaders(Run *run) {
-        for (LoaderPlace place = 0; place < LOADER_PLACES; place++) {
-                EspLoader *loader = &run->inventory.loaders[place];
-                _cleanup_(buffer_done) Buffer binary = {};
-                int r;
-
-                if (loader->error < 0 || !loader->signed_by_current)
-                        continue;
-                r = file_read(run->volume.fd, loader->path, BINARY_MAX_BYTES, &binary);
-                if (r >= 0)
-                        r = authenticode_verify(buffer_span(&binary), signer_certificate(run->builder.signer));
-                if (r == -ENOMEM)
-                        return r;
-                if (r < 0)
-                        loader->error = r;
-        }
-        return 0;
-}
-
-static int take_inventory(Run *run, const SyncParameters *asked, Failure *failure) {
-        ImageFactsReader reader = {
-                .keys = run->context->keys,
-                .current = current_certificate(run),
-                .stubs = asked->restub ? run->builder.stubs : NULL,
-                .generations = &run->choice.generations,
-        };
-        InventoryParameters parameters = {
-                .read_image = image_facts_read,
-                .userdata = &reader,
-                .token = run->context->settings->entry_token,
-                .architecture = ARCHITECTURE,
-        };
-        int r;
-
-        r = inventory_read(run->volume.fd, &parameters, &run->inventory, failure);
-        return r < 0 ? r : verify_loaders(run);
-}
-
-static int make_plan(Run *run, Failure *failure) {
-        VolumeSpace space = {.free_bytes = run->volume.free_bytes, .cluster_bytes = run->volume.cluster_bytes};
-
-        return plan_make(&run->inventory, &run->system.wanted, space, &run->plan, failure);
-}
-
-static int check_privacy(const Run *run, StringList *warnings, Failure *failure) {
-        if (!run->volume.world_readable || !run->system.has_secrets || run->system.wanted.garbage_only)
+static int check_unsigned(const SyncRun *run, const SyncVolume *volume, Failure *failure) {
+        if (run->builder.signer || run->garbage_only)
                 return 0;
-        if (run->context->settings->strict_permissions)
-                return failure_set(failure, CONDITION_ESP_NOT_PRIVATE,
-                                   "%s can be read by others, and initrd secrets belong there", run->volume.path);
-        return string_list_add_format(warnings,
-                                      "%s can be read by others, and initrd secrets stand on it; mount it with the "
-                                      "options umask=0077",
-                                      run->volume.path);
+        return boot_check_unsigned(run->context, &volume->volume, failure);
 }
 
-/* Makes durable what images will name, then carries the plan out. */
-static int apply(Run *run, ApplyResult *ret, Failure *failure) {
-        Context *context = run->context;
-        ApplySources sources = wanted_system_sources(&run->system);
-        int durable[1 + 64];
-        size_t count = 0;
-        EspSystemIo io;
-        int r;
-
-        durable[count] = root_open(context->root_fd, STORE_FOLDER, O_RDONLY | O_DIRECTORY);
-        if (durable[count] >= 0)
-                count++;
-        for (size_t i = 0; i < context->settings->profiles.count && count < ARRAY_LENGTH(durable); i++) {
-                durable[count] =
-                        root_open(context->root_fd, context->settings->profiles.items[i], O_RDONLY | O_DIRECTORY);
-                if (durable[count] >= 0)
-                        count++;
-        }
-        sources.durable_fds = durable;
-        sources.durable_count = count;
-
-        esp_system_io_init(&io, run->volume.fd);
-        r = apply_plan(&io.io, &run->system.wanted, &run->plan, &sources, ret, failure);
-        while (count > 0)
-                close_fd(&durable[--count]);
-        return r;
-}
-
-static int keep_hashes(Run *run, StringList *warnings) {
+static int keep_hashes(SyncRun *run) {
         int r = run->cache_folder >= 0 ? hash_cache_save(run->cache, run->cache_folder) : 0;
 
         return r >= 0 ? 0
-                      : string_list_add_format(warnings, "Cannot keep hashes in %s%s: %s", run->context->root,
-                                               CACHE_FOLDER, strerror(-r));
+                      : string_list_add_format(&run->result->warnings, "Cannot keep hashes in %s%s: %s",
+                                               run->context->root, CACHE_FOLDER, strerror(-r));
 }
 
-static int carry_out(Run *run, const SyncParameters *asked, SyncResult *result, Failure *failure) {
-        _cleanup_(apply_result_done) ApplyResult done = {};
-        _cleanup_(failure_done) Failure problem = {};
+static int carry_out(SyncRun *run, SyncVolume *volume, Failure *failure) {
         int r;
 
-        if (asked->write.dry_run)
-                return sync_result_add_plan(result, &run->volume, &run->plan);
-
-        if (run->builder.signer) {
+        if (run->builder.signer && !run->write->dry_run) {
                 r = key_store_remember(run->context->keys, failure);
                 if (r < 0)
                         return r;
         }
-        r = apply(run, &done, &problem);
-        if (r < 0 && !done.all_written) {
-                /* A remembered hash may be what was wrong: the next run reads everything anew. */
-                if (run->cache_folder >= 0)
-                        unlinkat(run->cache_folder, HASH_CACHE_FILE, 0);
-                return failure_pass(failure, &problem, r);
-        }
-        /* The machine boots what it should; what is left over is for the next run. */
-        run->in_part = r < 0;
-        if (r < 0)
-                r = string_list_add_format(&result->warnings, "Not all that nothing needs any more was removed: %s",
-                                           problem.message ?: strerror(-r));
-        if (r >= 0)
-                r = keep_hashes(run, &result->warnings);
-        if (r < 0)
+        r = sync_volume_apply(run, volume, failure);
+        /* A remembered hash may be what was wrong: the next run reads everything anew. */
+        if (r < 0 && run->cache_folder >= 0 && !run->write->dry_run)
+                unlinkat(run->cache_folder, HASH_CACHE_FILE, 0);
+        if (r < 0 || run->write->dry_run)
                 return r;
-        return sync_result_add_applied(result, &run->volume, &run->plan, &done);
+        return keep_hashes(run);
 }
 
 static int move_warnings(StringList *from, StringList *to) {
@@ -292,10 +158,40 @@ static int move_warnings(StringList *from, StringList *to) {
         return r;
 }
 
+static int synchronise_volume(SyncRun *run, const SyncParameters *asked, SyncVolume *volume, Failure *failure) {
+        int r;
+
+        r = sync_volume_open(run, volume, failure);
+        if (r >= 0)
+                r = choose(run, asked, failure);
+        if (r >= 0)
+                r = sync_volume_read(run, volume, failure);
+        if (r >= 0)
+                r = work_out_wanted(run, asked, volume, failure);
+        if (r >= 0)
+                r = check_unsigned(run, volume, failure);
+        if (r >= 0)
+                r = sync_volume_plan(run, volume, failure);
+        if (r >= 0)
+                r = boot_check_plan(run->context, &volume->volume, &run->system, &volume->plan, failure);
+        if (r >= 0)
+                r = carry_out(run, volume, failure);
+        if (r >= 0)
+                r = move_warnings(&run->system.warnings, &run->result->warnings);
+        return r < 0 ? r : move_warnings(&volume->plan.warnings, &run->result->warnings);
+}
+
 static int synchronise(Context *context, const SyncParameters *asked, bool garbage_only, SyncResult *result,
                        Failure *failure) {
-        _cleanup_(run_done) Run run = {.context = context, .cache_folder = -EBADF};
-        const ToplevelRequest request = {asked->toplevel, asked->allow_unlisted};
+        _cleanup_(run_done) SyncRun run = {
+                .context = context,
+                .write = &asked->write,
+                .result = result,
+                .garbage_only = garbage_only,
+                .renew_stubs = asked->restub,
+                .cache_folder = -EBADF,
+        };
+        _cleanup_(sync_volume_done) SyncVolume volume = {};
         int r;
 
         result->dry_run = asked->write.dry_run;
@@ -304,47 +200,10 @@ static int synchronise(Context *context, const SyncParameters *asked, bool garba
                 if (r < 0)
                         return r;
         }
-        r = open_volume(&run, &asked->write, failure);
+        r = synchronise_volume(&run, asked, &volume, failure);
         if (r < 0)
                 return r;
-        r = open_cache(&run, asked->write.dry_run);
-        if (r < 0)
-                return r;
-        r = system_choose(context, &request, &result->warnings, &run.choice, failure);
-        if (r < 0)
-                return r;
-        r = open_builder(&run, &result->warnings, failure);
-        if (r < 0)
-                return r;
-        r = take_inventory(&run, asked, failure);
-        if (r < 0)
-                return r;
-        r = work_out_wanted(&run, asked, garbage_only, failure);
-        if (r < 0)
-                return r;
-        if (!run.builder.signer && !garbage_only) {
-                r = boot_check_unsigned(context, &run.volume, failure);
-                if (r < 0)
-                        return r;
-        }
-        r = make_plan(&run, failure);
-        if (r < 0)
-                return r;
-        r = check_privacy(&run, &result->warnings, failure);
-        if (r < 0)
-                return r;
-        r = boot_check_plan(context, &run.volume, &run.system, &run.plan, failure);
-        if (r < 0)
-                return r;
-        r = carry_out(&run, asked, result, failure);
-        if (r < 0)
-                return r;
-        r = move_warnings(&run.system.warnings, &result->warnings);
-        if (r >= 0)
-                r = move_warnings(&run.plan.warnings, &result->warnings);
-        if (r < 0)
-                return r;
-        return run.system.in_part || run.in_part ? OPERATION_IN_PART : 0;
+        return run.system.in_part || volume.in_part ? OPERATION_IN_PART : 0;
 }
 
 static int run_sync(Context *context, const void *parameters, void *result, Failure *failure) {
