@@ -5,7 +5,7 @@
 .DELETE_ON_ERROR:
 .SECONDARY:
 MAKEFLAGS += --no-builtin-rules
-SHELL := /bin/bash
+SHELL := bash
 
 VERSION := 0.1.0
 
@@ -19,6 +19,8 @@ mandir ?= $(datadir)/man
 sysconfdir ?= /etc
 docdir ?= $(datadir)/doc/lanzad
 unitdir ?= $(prefix)/lib/systemd/system
+# Where systemd has its boot loader.
+loaderdir ?= /usr/lib/systemd/boot/efi
 
 CC ?= gcc
 ifeq ($(origin CC),default)
@@ -26,7 +28,11 @@ CC := gcc
 endif
 AR := ar
 CLANG ?= clang
+LLD_LINK ?= lld-link
 PKG_CONFIG ?= pkg-config
+
+# Who packages builds with compilers that we have not seen: make WERROR=
+WERROR ?= -Werror
 
 B := build
 
@@ -48,6 +54,15 @@ include tests/build.mk
 
 all: $(B)/lanzad stubs
 
+# What is compiled with the name of a place is compiled anew when that place changes.
+PLACES := -DLANZAD_PATH='"$(sbindir)/lanzad"' -DLANZA_STUB_PATH='"$(libdir)/lanzad/lanzastubx64.efi"' \
+	-DLANZA_LOADER_PATH='"$(loaderdir)/systemd-bootx64.efi"' -DLANZA_DOC_FOLDER='"$(docdir)"'
+.PHONY: places
+$(B)/places: places
+	@mkdir -p $(@D)
+	@echo "$(PLACES)" | cmp -s - $@ || echo "$(PLACES)" > $@
+$(foreach v,$(VARIANTS),$(addprefix $(B)/$(v)/,daemon/config.o daemon/esp/esp-volume.o client/program.o)): $(B)/places
+
 .PHONY: deps
 deps: ## Install the Debian packages that building and testing need (root)
 	@tests/lib/install-packages $(PACKAGES)
@@ -56,14 +71,19 @@ deps: ## Install the Debian packages that building and testing need (root)
 format: ## Format the C code
 	clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
 
+# $(call install_text,FILE,PLACE): with the places that this build has. The files in the tree name the default ones.
+install_text = install -D -m 644 $(1) $(DESTDIR)$(2) && sed -i \
+	-e 's,@sbindir@,$(sbindir),g' -e 's,/usr/lib/lanzad/,$(libdir)/lanzad/,g' -e 's,/usr/lib/systemd/boot/efi/,$(loaderdir)/,g' \
+	-e 's,/usr/share/doc/lanzad/,$(docdir)/,g' -e 's,/usr/share/dbus-1/,$(datadir)/dbus-1/,g' $(DESTDIR)$(2)
+
 .PHONY: install
 install: all ## Install below DESTDIR and prefix
 	install -D -m 755 $(B)/lanzad $(DESTDIR)$(sbindir)/lanzad
 	install -D -m 755 $(B)/lanzactl $(DESTDIR)$(bindir)/lanzactl
 	install -D -m 644 $(B)/stubs/lanzastubx64.efi $(DESTDIR)$(libdir)/lanzad/lanzastubx64.efi
 	install -D -m 644 client/lanzactl.1 $(DESTDIR)$(mandir)/man1/lanzactl.1
-	install -D -m 644 units/lanzad.conf.5 $(DESTDIR)$(mandir)/man5/lanzad.conf.5
-	install -D -m 644 units/lanzad.8 $(DESTDIR)$(mandir)/man8/lanzad.8
+	$(call install_text,units/lanzad.conf.5,$(mandir)/man5/lanzad.conf.5)
+	$(call install_text,units/lanzad.8,$(mandir)/man8/lanzad.8)
 	install -D -m 644 client/completions/lanzactl.bash $(DESTDIR)$(datadir)/bash-completion/completions/lanzactl
 	install -D -m 644 client/completions/_lanzactl $(DESTDIR)$(datadir)/zsh/site-functions/_lanzactl
 	install -D -m 644 client/completions/lanzactl.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/lanzactl.fish
@@ -71,11 +91,9 @@ install: all ## Install below DESTDIR and prefix
 	install -D -m 644 -t $(DESTDIR)$(datadir)/dbus-1/interfaces dbus/org.lanzaboote.Lanza1.*.xml
 	install -D -m 644 dbus/org.lanzaboote.Lanza1.service $(DESTDIR)$(datadir)/dbus-1/system-services/org.lanzaboote.Lanza1.service
 	install -D -m 644 dbus/org.lanzaboote.lanza1.policy $(DESTDIR)$(datadir)/polkit-1/actions/org.lanzaboote.lanza1.policy
-	install -d $(DESTDIR)$(unitdir)
-	sed 's,@sbindir@,$(sbindir),g' units/lanzad.service > $(DESTDIR)$(unitdir)/lanzad.service
-	chmod 644 $(DESTDIR)$(unitdir)/lanzad.service
+	$(call install_text,units/lanzad.service,$(unitdir)/lanzad.service)
 	install -D -m 644 units/esp-path.conf $(DESTDIR)$(docdir)/esp-path.conf
-	install -D -m 644 units/lanzad.conf $(DESTDIR)$(sysconfdir)/lanza/lanzad.conf
+	$(call install_text,units/lanzad.conf,$(sysconfdir)/lanza/lanzad.conf)
 
 .PHONY: clean
 clean: ## Remove what was built

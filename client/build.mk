@@ -3,7 +3,7 @@
 
 LIBRARIES_client := libsystemd jansson
 
-CFLAGS_FOR_client = $(call package_flags,$(LIBRARIES_client),--cflags) -DLANZAD_PATH='"$(sbindir)/lanzad"'
+CFLAGS_FOR_client = $(call package_flags,$(LIBRARIES_client),--cflags) $(PLACES)
 
 define client_rules
 $(2): $(patsubst %.c,$(B)/$(1)/%.o,$(wildcard client/*.c))

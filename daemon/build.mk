@@ -22,13 +22,13 @@ LIBRARIES_boot := jansson
 LIBRARIES_bus := libsystemd
 
 # gcc cannot know that -errno is negative: "may be used uninitialized" is noise here.
-CFLAGS_BASE := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLANZA_VERSION='"$(VERSION)"' -I. -Wall -Wextra -Werror -Wshadow \
+CFLAGS_BASE := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLANZA_VERSION='"$(VERSION)"' -I. -Wall -Wextra $(WERROR) -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wwrite-strings -Wformat=2 -Wvla \
 	-Wno-unused-parameter -Wno-maybe-uninitialized -Wno-missing-field-initializers -fno-strict-aliasing -MMD -MP
 
 # A variant is one way to compile everything: build/VARIANT/…
 CC_release = $(CC)
-CFLAGS_release = $(CFLAGS_BASE) -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE $(CFLAGS)
+CFLAGS_release = $(CFLAGS_BASE) -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE $(CFLAGS)
 LDFLAGS_release = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 CC_san = $(CC)
 CFLAGS_san = $(CFLAGS_BASE) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -71,7 +71,7 @@ $(foreach v,$(VARIANTS),$(eval $(call variant_rules,$(v))))
 $(foreach v,$(VARIANTS),$(B)/$(v)/daemon/firmware/vendor-certificates-data.o): $(wildcard daemon/firmware/vendor/*.der)
 
 # efivar's and OpenSSL's headers stand in the default include path; pkg-config's flags are added for systems where not.
-CFLAGS_FOR_daemon = $(call package_flags,$(sort $(foreach f,$(FOLDERS),$(LIBRARIES_$(f)))),--cflags)
+CFLAGS_FOR_daemon = $(call package_flags,$(sort $(foreach f,$(FOLDERS),$(LIBRARIES_$(f)))),--cflags) $(PLACES)
 
 # Archives in an order in which each stands before what it uses.
 ORDER := bus ops trust keys firmware pe boot esp crypto util

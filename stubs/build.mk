@@ -11,16 +11,19 @@ STUB_PURE_SOURCES := $(addprefix stubs/,boot-image.c command-line.c device-path.
 STUB_SOURCES := $(STUB_PURE_SOURCES) $(addprefix stubs/,console.c content.c efi.c initrd.c kernel.c kernel-call.c lanzastub.c \
 	load-options.c loader-interface.c memory.c pages.c sbat.c secure-boot.c stack-protector.c volume.c)
 
+# gnu-efi's headers; nothing else of it is used.
+EFI_INCLUDE ?= /usr/include/efi
+
 # A stub for another CPU architecture is one more word here and one more pair of lines.
 STUB_ARCHITECTURES := x64
 STUB_TARGET_x64 := x86_64-unknown-windows
-STUB_FLAGS_x64 := -mno-red-zone -I/usr/include/efi/x86_64
+STUB_FLAGS_x64 := -mno-red-zone -I$(EFI_INCLUDE)/x86_64
 
 # -mno-stack-arg-probe: there is no __chkstk; no function has a frame that needs it. -fno-builtin: memory.c.
 STUB_CFLAGS := -std=gnu17 -O2 -ffreestanding -fno-builtin -fshort-wchar -fno-strict-aliasing -fstack-protector-strong \
 	-mno-stack-arg-probe -fgnuc-version=4.2.1 -fno-ms-extensions -fno-ms-compatibility \
-	-DGNU_EFI_USE_MS_ABI -DLANZA_VERSION='"$(VERSION)"' -I. -isystem /usr/include/efi \
-	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wwrite-strings -Wvla \
+	-DGNU_EFI_USE_MS_ABI -DLANZA_VERSION='"$(VERSION)"' -I. -isystem $(EFI_INCLUDE) \
+	-Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wwrite-strings -Wvla \
 	-Wno-unused-parameter -Wno-missing-field-initializers -Wframe-larger-than=4000 -MMD -MP
 
 # -Brepro: no time stamps. -filealign leaves the room in front of the first section that stub-abi.h promises.
@@ -34,7 +37,7 @@ $(B)/stubs/$(1)/%.obj: stubs/%.c stubs/build.mk Makefile
 	@$$(CLANG) -target $$(STUB_TARGET_$(1)) $$(STUB_CFLAGS) $$(STUB_FLAGS_$(1)) -c $$< -o $$@
 $(B)/stubs/lanzastub$(1).efi: $(patsubst stubs/%.c,$(B)/stubs/$(1)/%.obj,$(STUB_SOURCES))
 	@echo "  LD $$@"
-	@lld-link $$(STUB_LDFLAGS) -out:$$@ $$^
+	@$$(LLD_LINK) $$(STUB_LDFLAGS) -out:$$@ $$^
 -include $(patsubst stubs/%.c,$(B)/stubs/$(1)/%.d,$(STUB_SOURCES))
 endef
 $(foreach a,$(STUB_ARCHITECTURES),$(eval $(call stub_rules,$(a))))

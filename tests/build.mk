@@ -3,7 +3,7 @@
 
 PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-14-dev clang-format shellcheck perl python3 python3-pefile gcovr openssl \
 	git sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools dbus-daemon polkitd libglib2.0-bin systemd util-linux man-db less zsh fish \
-	python3-gi gir1.2-fwupd-2.0
+	python3-gi gir1.2-fwupd-2.0 nix-bin
 
 # Which variant the unit tests are built in: san, or cov for coverage.
 V ?= san
@@ -76,7 +76,7 @@ $(B)/fuzz/stubs.a: $(patsubst %.c,$(B)/fuzz/%.o,$(STUB_PURE_SOURCES))
 	@$(AR) rcs $@ $^
 
 UNIT_PROGRAMS := $(patsubst %.c,$(B)/$(V)/%,$(wildcard $(foreach f,$(TEST_FOLDERS) stubs,tests/$(f)/test-*.c)))
-UNIT_SCRIPTS := $(wildcard $(foreach f,$(TEST_FOLDERS) stubs client lint fuzz,tests/$(f)/test-*.sh tests/$(f)/test-*.py))
+UNIT_SCRIPTS := $(wildcard $(foreach f,$(TEST_FOLDERS) stubs client lint fuzz nixos,tests/$(f)/test-*.sh tests/$(f)/test-*.py))
 UNIT_TESTS := $(UNIT_PROGRAMS) $(UNIT_SCRIPTS)
 BUS_TESTS := $(wildcard tests/bus/test-*.py)
 FIRMWARE_TESTS := $(wildcard tests/vm/test-*.py)

@@ -197,8 +197,8 @@ void esp_volume_done(EspVolume *volume) {
 
 const char *esp_volume_read_only_hint(const EspVolume *volume) {
         return volume->hides_writable
-                       ? "If this is lanzad.service, its sandbox must name that place: lanzad(8) explains how, and "
-                         "/usr/share/doc/lanzad/esp-path.conf is an example of the drop-in file."
+                       ? "If this is lanzad.service, its sandbox must name that place: lanzad(8) explains how, and " LANZA_DOC_FOLDER
+                         "/esp-path.conf is an example of the drop-in file."
                        : "Mount it writable, or have it checked: fsck.fat.";
 }
 

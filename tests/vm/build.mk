@@ -18,7 +18,7 @@ $(B)/vm/kernel.obj: tests/stubs/kernel.c stubs/build.mk tests/vm/build.mk
 	@$(CLANG) -target $(STUB_TARGET_x64) $(STUB_CFLAGS) -fno-stack-protector -Wno-frame-larger-than $(STUB_FLAGS_x64) -c $< -o $@
 $(B)/vm/kernel.efi: $(B)/vm/kernel.obj $(B)/stubs/x64/memory.obj
 	@echo "  LD $@"
-	@lld-link $(STUB_LDFLAGS) -version:1.0 -out:$@ $^
+	@$(LLD_LINK) $(STUB_LDFLAGS) -version:1.0 -out:$@ $^
 
 # A lanzad of another version: what it says of itself differs, and nothing else.
 OLDER_OBJECTS := $(patsubst %.c,$(B)/vm/older/%.o,$(shell grep -l LANZA_VERSION $(wildcard daemon/*.c daemon/*/*.c)))
