@@ -238,8 +238,13 @@ static int print_failure(const Failure *failure) {
         return condition_exit_status(failure->condition);
 }
 
-static void report_waiting(void *userdata, const char *name) {
-        fprintf(stderr, "lanzad: Waiting for another operation, which has locked %s\n", name);
+static bool report_waiting(void *userdata, const char *name, bool locked) {
+        bool *reported = userdata;
+
+        if (!locked && !*reported)
+                fprintf(stderr, "lanzad: Waiting for another operation, which has locked %s\n", name);
+        *reported = !locked;
+        return true;
 }
 
 static void print_warning(void *userdata, const char *warning) {
@@ -255,7 +260,8 @@ static int run(const Invocation *invocation, void *result, Failure *failure) {
                 .runs_programs = true,
                 .warn = print_warning,
         };
-        const OperationWatch watch = {.waiting = report_waiting};
+        bool reported = false;
+        const OperationWatch watch = {.waiting = report_waiting, .userdata = &reported};
 
         return execution_run(&execution, invocation->operation, invocation->parameters, result, &watch, failure);
 }

@@ -25,6 +25,8 @@ typedef struct Progress {
         char phase[PHASE_MAX];
         uint64_t done, total;
         bool news;
+        bool waits;   /* for another program's lock: nothing is changed yet */
+        bool give_up; /* it is not to go on once that is over */
 } Progress;
 
 struct Call {
@@ -107,8 +109,27 @@ static void note_progress(void *userdata, const char *phase, uint64_t done, uint
         pthread_mutex_unlock(&progress->lock);
 }
 
-static void note_waiting(void *userdata, const char *name) {
-        note_progress(userdata, LANZA1_PHASE_WAITING, 0, 0);
+static bool note_waiting(void *userdata, const char *name, bool locked) {
+        Progress *progress = &((Call *)userdata)->progress;
+
+        pthread_mutex_lock(&progress->lock);
+        bool begins = !progress->waits && !locked, give_up = progress->give_up;
+        progress->waits = !locked && !give_up;
+        pthread_mutex_unlock(&progress->lock);
+        if (begins)
+                note_progress(userdata, LANZA1_PHASE_WAITING, 0, 0);
+        return !give_up;
+}
+
+/* Whether what runs only waits for a lock, and will not go on. */
+static bool give_up(Call *call) {
+        Progress *progress = &call->progress;
+
+        pthread_mutex_lock(&progress->lock);
+        progress->give_up = progress->give_up || progress->waits;
+        bool gives_up = progress->give_up;
+        pthread_mutex_unlock(&progress->lock);
+        return gives_up;
 }
 
 static bool wrote(const Call *call) {
@@ -312,7 +333,7 @@ bool call_area_is_busy(const Call *calls, WatchArea area) {
         return false;
 }
 
-/* Whether it has left the queue; what runs cannot. */
+/* Whether it has left the queue; what runs cannot, but does not wait any longer for a lock. */
 static bool withdraw(Call *call) {
         Bus *bus = call->bus;
         bool runs;
@@ -323,6 +344,8 @@ static bool withdraw(Call *call) {
         if (!runs && wrote(call))
                 notice_soon(bus->notice);
         call->queued = runs;
+        if (runs)
+                (void)give_up(call);
         return !runs;
 }
 
@@ -367,7 +390,9 @@ int call_cancel(Bus *bus, sd_bus_message *message, uint64_t id, sd_bus_error *er
         if (uid != 0 && strcmp(sd_bus_message_get_sender(message), sd_bus_message_get_sender(call->message)) != 0)
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
                                         "Only its caller and root may cancel an operation");
-        if (!withdraw(call)) {
+        if (withdraw(call)) {
+                end_canceled(call);
+        } else if (!give_up(call)) {
                 Failure failure = {};
 
                 failure_set(&failure, CONDITION_BUSY, "%s runs already", call->operation->verb);
@@ -376,7 +401,6 @@ int call_cancel(Bus *bus, sd_bus_message *message, uint64_t id, sd_bus_error *er
                 failure_done(&failure);
                 return r;
         }
-        end_canceled(call);
         return sd_bus_reply_method_return(message, NULL);
 }
 

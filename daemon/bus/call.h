@@ -27,13 +27,14 @@ typedef struct CallKind {
 /* For a method's handler in a vtable. */
 int call_start(Bus *bus, sd_bus_message *message, const CallKind *kind, sd_bus_error *error);
 
-/* Takes the call with that id out of the queue, for the sender of MESSAGE. */
+/* Takes the call with that id out of the queue, or keeps it from going on where it waits for a lock, for the sender of
+ * MESSAGE. */
 int call_cancel(Bus *bus, sd_bus_message *message, uint64_t id, sd_bus_error *error);
 
-/* Ends those of the connection NAME, which has left, that do not run. */
+/* Ends those of the connection NAME, which has left, that do not run or wait for a lock. */
 void call_sender_left(Call *calls, const char *name);
 
-/* Ends all that do not run; they answer Canceled. */
+/* Ends all that do not run or wait for a lock; they answer Canceled. */
 void call_cancel_waiting(Call *calls);
 
 /* Answers for a JOB that a worker is done with. */

@@ -11,6 +11,7 @@
 #include "daemon/ops/parameters.h"
 #include "daemon/ops/settings.h"
 #include "daemon/util/failure.h"
+#include "daemon/util/lock.h"
 #include "daemon/util/macro.h"
 
 typedef struct Context Context;
@@ -33,8 +34,9 @@ struct Context {
         void (*progress)(void *userdata, const char *phase, uint64_t done, uint64_t total);
         void *progress_userdata;
 
-        /* Called once when an operation waits for another one that holds the lock of NAME, if set. */
-        void (*waiting)(void *userdata, const char *name);
+        /* Asked while an operation waits for another one that holds a lock (util/lock.h), if set; nothing has been
+         * changed then. */
+        LockWaiting waiting;
 };
 
 /* A context of the system below ROOT (NULL: the running one; "/" is a tree like any other). KEY_FOLDER (NULL: the

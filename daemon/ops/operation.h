@@ -11,6 +11,7 @@
 
 #include "daemon/ops/record.h"
 #include "daemon/util/failure.h"
+#include "daemon/util/lock.h"
 
 typedef struct Context Context;
 
@@ -35,10 +36,11 @@ typedef struct Operation {
         int (*run)(Context *context, const void *parameters, void *result, Failure *failure);
 } Operation;
 
-/* Who is told while an operation runs, on its thread; see Context. Either function may be NULL. */
+/* Who is told while an operation runs, on its thread; see Context. Either function may be NULL. While waiting() is
+ * asked (util/lock.h) nothing has been changed yet. */
 typedef struct OperationWatch {
         void (*progress)(void *userdata, const char *phase, uint64_t done, uint64_t total);
-        void (*waiting)(void *userdata, const char *name);
+        LockWaiting waiting;
         void *userdata;
 } OperationWatch;
 

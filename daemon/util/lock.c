@@ -15,13 +15,25 @@ static uint64_t now_ms(void) {
         return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int set_canceled(const char *name, Failure *failure) {
+        return failure_set(failure, CONDITION_CANCELED,
+                           "Canceled while it waited for another operation, which has locked %s", name);
+}
+
 int folder_lock(int fd, const char *name, uint64_t timeout_ms, LockWaiting waiting, void *userdata, Failure *failure) {
         const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
         uint64_t start = now_ms();
+        bool waited = false;
 
         for (;;) {
-                if (flock(fd, LOCK_EX | LOCK_NB) >= 0)
+                bool locked = flock(fd, LOCK_EX | LOCK_NB) >= 0;
+
+                if (locked && (!waited || !waiting || waiting(userdata, name, /* locked= */ true)))
                         return 0;
+                if (locked) {
+                        flock(fd, LOCK_UN);
+                        return set_canceled(name, failure);
+                }
                 if (errno == EINTR)
                         continue;
                 if (errno != EWOULDBLOCK)
@@ -29,9 +41,9 @@ int folder_lock(int fd, const char *name, uint64_t timeout_ms, LockWaiting waiti
                 if (now_ms() - start >= timeout_ms)
                         return failure_set(failure, CONDITION_BUSY, "Another operation that is running has locked %s",
                                            name);
-                if (waiting)
-                        waiting(userdata, name);
-                waiting = NULL;
+                if (waiting && !waiting(userdata, name, /* locked= */ false))
+                        return set_canceled(name, failure);
+                waited = true;
                 nanosleep(&pause, NULL);
         }
 }

@@ -296,21 +296,61 @@ def test_polkit_after_leaving():
         assert state(tree) == before
 
 
+def progress(wire, phase):
+    """The id of the operation of which WIRE is told that it is in PHASE."""
+    found = wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == phase)
+    return found.values()[0]
+
+
+def begin_long(tree, wire):
+    """A sync of so many generations that what follows comes while it runs: its call's serial, and its id."""
+    for number in range(3, 251):
+        tree.add_generation(number)
+    serial = wire.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
+    found = wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[4] > 0)
+    return serial, found.values()[0]
+
+
+def test_running():
+    """What runs is not canceled: it ends by itself."""
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        bus.call("Keys", "Create", "a{sv}", "0")
+        wire = bus.wire()
+        running, identifier = begin_long(tree, wire)
+        assert error(wire, "Manager", "Cancel", "t", [identifier])[0] == f"{NAME}.Error.Busy"
+        assert wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == running).type == RETURN
+
+
+def test_waiting():
+    """What waits for another program's lock can be canceled, and goes with its caller."""
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        bus.call("Keys", "Create", "a{sv}", "0")
+        before = state(tree)
+        with Lock(tree):
+            first, second = bus.wire(), bus.wire()
+            waiting = first.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
+            identifier = progress(first, "waiting")
+            assert ended_well(as_nobody(lambda: check_cancel_denied(bus, identifier)))
+            assert first.call(NAME, OBJECT, f"{NAME}.Manager", "Cancel", "t", [identifier]).type == RETURN
+            reply = first.wait(lambda m: m.fields.get(REPLY_SERIAL) == waiting)
+            assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
+
+            second.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
+            progress(second, "waiting")
+            second.close()
+            wait_until(lambda: bus.get("Manager", "Operation") == "", "its operation is given up")
+        assert state(tree) == before
+
+
 def test_queue():
     """Operations take turns; those that wait can be canceled, by their caller and by root, and go with their caller."""
     with Tree() as tree, PrivateBus(tree.root) as bus:
         bus.call("Keys", "Create", "a{sv}", "0")
         with Lock(tree):
             first, second, third = bus.wire(), bus.wire(), bus.wire()
-
-            def progress(wire, phase):
-                found = wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == phase)
-                return found.values()[0]
-
             running = first.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
-            identifier = progress(first, "waiting")
+            progress(first, "waiting")
             assert bus.get("Manager", "Operation") == "sync"
-            assert error(first, "Manager", "Cancel", "t", [identifier])[0] == f"{NAME}.Error.Busy"
 
             canceled = second.send_call(NAME, OBJECT, f"{NAME}.Esp", "CollectGarbage", "a{sv}", [{}])
             identifier = progress(second, "queued")
@@ -392,17 +432,28 @@ def test_end():
     with Tree() as tree, PrivateBus(tree.root) as bus:
         bus.call("Keys", "Create", "a{sv}", "0")
         wire = bus.wire()
+        running, _ = begin_long(tree, wire)
+        waiting = wire.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
+        progress(wire, "queued")
+        bus.service.terminate()
+        reply = wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == waiting)
+        assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
+        assert wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == running).type == RETURN
+        assert bus.service.wait(timeout=60) == 0
+
+
+def test_end_while_locked():
+    """Asked to end, it does not wait for who holds the lock."""
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        bus.call("Keys", "Create", "a{sv}", "0")
+        wire = bus.wire()
         with Lock(tree):
-            running = wire.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
-            first = wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == "waiting").values()[0]
             waiting = wire.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
-            wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == "queued" and m.values()[0] != first)
+            progress(wire, "waiting")
             bus.service.terminate()
             reply = wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == waiting)
             assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
-            assert bus.service.poll() is None
-        assert wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == running).type == RETURN
-        assert bus.service.wait(timeout=60) == 0
+            assert bus.service.wait(timeout=60) == 0
 
 
 TESTS = {
@@ -418,11 +469,14 @@ TESTS = {
     "polkit-decides-and-nothing-but-yes-is-yes": test_polkit,
     "polkit-that-answers-after-the-caller-left-starts-nothing": test_polkit_after_leaving,
     "operations-take-turns-and-can-be-canceled-while-they-wait": test_queue,
+    "what-runs-is-not-canceled": test_running,
+    "what-waits-for-a-lock-can-be-canceled-and-goes-with-its-caller": test_waiting,
     "calls-of-one-user-are-limited": test_limits,
     "locked-is-busy-after-the-timeout": test_busy,
     "changes-are-announced-and-dry-runs-not": test_signals,
     "exits-when-idle-and-not-while-it-works": test_idle,
     "asked-to-end-it-finishes-what-runs": test_end,
+    "asked-to-end-it-does-not-wait-for-a-lock": test_end_while_locked,
 }
 
 run_tests("/bus/service", {title: test for title, test in TESTS.items() if not sys.argv[1:] or title in sys.argv[1:]})
