@@ -47,16 +47,26 @@ static bool read_section(const PeView *pe, const char *name, Bytes *ret, Text *w
         return true;
 }
 
-static bool read_kernel(const PeView *pe, FileReference *ret, Text *why) {
-        Bytes path, hash;
+/* An image that carries what it boots needs no hashes, since its signature covers all of it. With hashes it contradicts
+ * itself. */
+static bool read_embedded(const PeView *pe, Bytes kernel, BootImage *image, Text *why) {
+        static const char *const hashes[] = {LANZA_SECTION_KERNEL_HASH, LANZA_SECTION_INITRD_HASH};
+        PeSection section;
 
-        if (!read_section(pe, LANZA_SECTION_KERNEL, &path, why) ||
-            !read_section(pe, LANZA_SECTION_KERNEL_HASH, &hash, why))
+        for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
+                if (pe_view_find(pe, hashes[i], &section) > 0)
+                        return refuse(why, "carries its kernel inside, and a section %s, which is for files",
+                                      hashes[i]);
+
+        image->embedded_kernel = kernel;
+        return read_section(pe, LANZA_SECTION_INITRD, &image->embedded_initrd, why);
+}
+
+static bool read_kernel(const PeView *pe, Bytes path, FileReference *ret, Text *why) {
+        Bytes hash;
+
+        if (!read_section(pe, LANZA_SECTION_KERNEL_HASH, &hash, why))
                 return false;
-        if (path.size == 0)
-                return refuse(why, "names no kernel (it has no section %s)", LANZA_SECTION_KERNEL);
-        if (bytes_start_with(path, LANZA_EMBEDDED_MAGIC))
-                return refuse(why, "carries its kernel inside; this lanzastub starts only kernels named by path");
         const char *wrong = esp_path_check(path);
         if (wrong)
                 return refuse(why, "names as its kernel \"%b\", and that path %s", path, wrong);
@@ -89,6 +99,18 @@ static bool read_initrds(const PeView *pe, bool secure_boot, BootImage *image, T
         return true;
 }
 
+static bool read_contents(const PeView *pe, bool secure_boot, BootImage *image, Text *why) {
+        Bytes kernel;
+
+        if (!read_section(pe, LANZA_SECTION_KERNEL, &kernel, why))
+                return false;
+        if (kernel.size == 0)
+                return refuse(why, "names no kernel (it has no section %s)", LANZA_SECTION_KERNEL);
+        if (bytes_start_with(kernel, LANZA_EMBEDDED_MAGIC))
+                return read_embedded(pe, kernel, image, why);
+        return read_kernel(pe, kernel, &image->kernel, why) && read_initrds(pe, secure_boot, image, why);
+}
+
 bool boot_image_read(Bytes image, bool secure_boot, BootImage *ret, Text *why) {
         BootImage boot = {};
         PeView pe;
@@ -97,7 +119,8 @@ bool boot_image_read(Bytes image, bool secure_boot, BootImage *ret, Text *why) {
         if (wrong)
                 return refuse(why, "%s", wrong);
         if (!check_names(&pe, why) || !read_section(&pe, LANZA_SECTION_CMDLINE, &boot.command_line, why) ||
-            !read_kernel(&pe, &boot.kernel, why) || !read_initrds(&pe, secure_boot, &boot, why))
+            !read_contents(&pe, secure_boot, &boot, why) ||
+            !read_section(&pe, LANZA_SECTION_UCODE, &boot.microcode, why))
                 return false;
 
         *ret = boot;

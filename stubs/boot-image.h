@@ -13,11 +13,15 @@ typedef struct FileReference {
         const uint8_t *hash; /* LANZA_HASH_SIZE bytes, or NULL */
 } FileReference;
 
+/* Kernel and initrds are either files or inside, both of them. */
 typedef struct BootImage {
-        Bytes command_line; /* empty if there is none */
-        FileReference kernel;
+        Bytes command_line;    /* empty if there is none */
+        Bytes embedded_kernel; /* empty if the kernel is a file */
+        Bytes embedded_initrd; /* empty if there is none */
+        FileReference kernel;  /* with an empty path if the kernel is embedded */
         FileReference initrds[LANZA_INITRDS_MAX];
         size_t initrd_count;
+        Bytes microcode; /* what Linux gets in front of all initrds; empty if there is none */
 } BootImage;
 
 /* IMAGE is the loaded image from its first header on. Returns false if it cannot be booted, and appends to WHY a

@@ -4,7 +4,7 @@
 PACKAGES += clang lld llvm
 
 # Pure functions of their arguments: they compile for the host too, where they are tested and fuzzed.
-STUB_PURE_SOURCES := $(addprefix stubs/,boot-image.c command-line.c device-path.c esp-path.c kernel-image.c pe-view.c \
+STUB_PURE_SOURCES := $(addprefix stubs/,boot-image.c command-line.c device-path.c esp-path.c initrd-list.c kernel-image.c pe-view.c \
 	sha256.c sha256-x86.c text.c)
 
 # What only runs on firmware.

@@ -10,7 +10,7 @@ struct LoadFile2 {
 
 typedef struct InitrdFile {
         LoadFile2 protocol; /* firmware and Linux see this; it stands first */
-        Bytes content;
+        InitrdList content;
 } InitrdFile;
 
 static EFI_STATUS EFIAPI load_file(LoadFile2 *this, EFI_DEVICE_PATH *path, BOOLEAN boot_policy, UINTN *size,
@@ -26,7 +26,7 @@ static EFI_STATUS EFIAPI load_file(LoadFile2 *this, EFI_DEVICE_PATH *path, BOOLE
                 return EFI_BUFFER_TOO_SMALL;
         }
 
-        memcpy(buffer, file->content.data, file->content.size);
+        initrd_list_copy(&file->content, buffer);
         *size = file->content.size;
         return EFI_SUCCESS;
 }
@@ -52,16 +52,16 @@ static bool is_offered_already(void) {
         return !EFI_ERROR(BS->LocateDevicePath(&load_file2_guid, &path, &handle));
 }
 
-EFI_STATUS initrd_offer(Bytes content, bool secure_boot, EFI_HANDLE *ret, Text *why) {
-        if ((content.size > 0 || secure_boot) && is_offered_already())
+EFI_STATUS initrd_offer(const InitrdList *content, bool secure_boot, EFI_HANDLE *ret, Text *why) {
+        if ((content->size > 0 || secure_boot) && is_offered_already())
                 return fail(
                         why, EFI_ALREADY_STARTED,
                         "Something started before this boot image offers an initrd of its own, which Linux could take "
                         "instead of this image's. Restart the machine, and choose this entry directly.");
-        if (content.size == 0)
+        if (content->size == 0)
                 return EFI_SUCCESS;
 
-        initrd_file.content = content;
+        initrd_file.content = *content;
         EFI_STATUS status = BS->InstallMultipleProtocolInterfaces(ret, &device_path_guid, &initrd_path,
                                                                   &load_file2_guid, &initrd_file.protocol, NULL);
         if (EFI_ERROR(status))

@@ -14,7 +14,7 @@ enum { MACHINE = PE_MACHINE_AARCH64 };
 #endif
 
 static EFI_STATUS refuse(const KernelStart *start, const char *wrong, Text *why) {
-        return fail(why, EFI_LOAD_ERROR, "The kernel %b %s. " BOOT_ANOTHER, start->path, wrong);
+        return fail(why, EFI_LOAD_ERROR, "The kernel %b %s. " BOOT_ANOTHER, start->name, wrong);
 }
 
 /* Linux without this would boot, find no initrd, and panic where nobody can tell why. */
@@ -26,7 +26,7 @@ static EFI_STATUS check_initrd(const KernelStart *start, const PeView *pe, Text 
 
 static EFI_STATUS came_back(const KernelStart *start, EFI_STATUS status, Text *why) {
         return fail(why, EFI_ERROR(status) ? status : EFI_ABORTED,
-                    "The kernel %b did not start and came back (%s). " BOOT_ANOTHER, start->path, status_name(status));
+                    "The kernel %b did not start and came back (%s). " BOOT_ANOTHER, start->name, status_name(status));
 }
 
 static void set_load_options(EFI_LOADED_IMAGE *loaded_image, CommandLine *line) {
@@ -78,7 +78,7 @@ static EFI_STATUS make_device_path(const KernelStart *start, EFI_DEVICE_PATH **r
         status = BS->AllocatePool(EfiLoaderData, volume_size + node_size + sizeof(EFI_DEVICE_PATH), (void **)&path);
         if (EFI_ERROR(status))
                 return fail(why, status, "There is no memory to start the kernel %b (%s). Restart the machine.",
-                            start->path, status_name(status));
+                            start->name, status_name(status));
 
         EFI_DEVICE_PATH node = {MEDIA_DEVICE_PATH, MEDIA_FILEPATH_DP, {(UINT8)node_size, (UINT8)(node_size >> 8)}};
         EFI_DEVICE_PATH end = {END_DEVICE_PATH_TYPE, END_ENTIRE_DEVICE_PATH_SUBTYPE, {sizeof end, 0}};
@@ -129,9 +129,9 @@ EFI_STATUS kernel_start_by_firmware(const KernelStart *start, Text *why) {
                         why, status,
                         "The firmware refuses the kernel %b (%s): it is not signed by a key in db, or it is revoked in "
                         "dbx, and this boot image has no hash to trust it by. " BOOT_ANOTHER,
-                        start->path, status_name(status));
+                        start->name, status_name(status));
         if (EFI_ERROR(status))
-                return fail(why, status, "The firmware cannot load the kernel %b (%s). " BOOT_ANOTHER, start->path,
+                return fail(why, status, "The firmware cannot load the kernel %b (%s). " BOOT_ANOTHER, start->name,
                             status_name(status));
 
         status = BS->HandleProtocol(image, &protocol, (void **)&loaded_image);

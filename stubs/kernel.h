@@ -10,13 +10,15 @@
 typedef struct KernelStart {
         EFI_HANDLE image;               /* our own */
         EFI_LOADED_IMAGE *loaded_image; /* of ourselves */
-        Bytes path;                     /* of the kernel, valid */
+        Bytes name;                     /* of the kernel, for messages */
+        Bytes path;                     /* of the kernel's file, valid; not needed for a trusted one */
         Bytes file;                     /* its content */
         bool needs_initrd;
         CommandLine *command_line;
 } KernelStart;
 
-/* A kernel that is known to be good: placed in memory by ourselves, and called as if it were us. */
+/* A kernel that is known to be good, by its hash or because it is embedded: placed in memory by ourselves, and called
+ * as if it were us. */
 EFI_STATUS kernel_start_trusted(const KernelStart *start, Text *why);
 
 /* A kernel that firmware shall judge by its signature, against db and dbx, and then load and start. */

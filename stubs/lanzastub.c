@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* lanzastub: the part of a boot image that runs. Firmware has checked the image's signature, which covers everything in
- * it: this code, the command line, and the names and hashes of kernel and initrds. Those are read here, held against
- * their hashes, and started. This file is the story; each step is told in detail in the file of its noun. */
+ * it: this code, the command line, and either kernel and initrd themselves or the names and hashes of their files.
+ * Files are read here and held against their hashes; then the kernel is started. This file is the story; each step is
+ * told in detail in the file of its noun. */
 
 #include "stubs/boot-image.h"
 #include "stubs/command-line.h"
@@ -31,14 +32,35 @@ static EFI_STATUS choose_command_line(EFI_HANDLE handle, const EFI_LOADED_IMAGE 
         return EFI_SUCCESS;
 }
 
+/* Whether what is in KERNEL needs no judgement of the firmware any more. */
+static bool is_trusted(const BootImage *image) {
+        return image->embedded_kernel.size > 0 || image->kernel.hash;
+}
+
+/* Reads the files that the image names, if it names any. */
+static EFI_STATUS read_files(const EFI_LOADED_IMAGE *loaded_image, const BootImage *image, Pages *kernel,
+                             Pages *initrds, Text *why) {
+        _cleanup_(volume_close) Volume volume = {};
+
+        if (image->embedded_kernel.size > 0)
+                return EFI_SUCCESS;
+        EFI_STATUS status = volume_open(loaded_image->DeviceHandle, &volume, why);
+        if (EFI_ERROR(status))
+                return status;
+        status = content_read_kernel(&volume, &image->kernel, kernel, why);
+        if (EFI_ERROR(status))
+                return status;
+        return content_read_initrds(&volume, image, initrds, why);
+}
+
 static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         EFI_GUID protocol = EFI_LOADED_IMAGE_PROTOCOL_GUID;
         EFI_LOADED_IMAGE *loaded_image;
         BootImage image;
-        _cleanup_(volume_close) Volume volume = {};
         _cleanup_(pages_free) Pages kernel = {};
         _cleanup_(pages_free) Pages initrds = {};
         _cleanup_(initrd_withdraw) EFI_HANDLE offer = NULL;
+        InitrdList initrd = {};
         static CommandLine command_line;
         EFI_STATUS status;
 
@@ -53,16 +75,11 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         if (!boot_image_read((Bytes){loaded_image->ImageBase, loaded_image->ImageSize}, secure_boot, &image, why))
                 return EFI_LOAD_ERROR;
 
-        /* 2. Kernel and initrds, from the volume that we came from. */
-        status = volume_open(loaded_image->DeviceHandle, &volume, why);
+        /* 2. Kernel and initrds, from the volume that we came from, or out of ourselves. */
+        status = read_files(loaded_image, &image, &kernel, &initrds, why);
         if (EFI_ERROR(status))
                 return status;
-        status = content_read_kernel(&volume, &image.kernel, &kernel, why);
-        if (EFI_ERROR(status))
-                return status;
-        status = content_read_initrds(&volume, &image, &initrds, why);
-        if (EFI_ERROR(status))
-                return status;
+        bool embedded = image.embedded_kernel.size > 0;
 
         /* 3. The command line. */
         status = choose_command_line(handle, loaded_image, &image, secure_boot, &command_line, why);
@@ -73,7 +90,9 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         loader_interface_publish(loaded_image);
 
         /* 5. The initrds, where Linux looks for them. */
-        status = initrd_offer(pages_bytes(&initrds), secure_boot, &offer, why);
+        initrd_list_add(&initrd, image.microcode);
+        initrd_list_add(&initrd, embedded ? image.embedded_initrd : pages_bytes(&initrds));
+        status = initrd_offer(&initrd, secure_boot, &offer, why);
         if (EFI_ERROR(status))
                 return status;
 
@@ -81,12 +100,13 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         KernelStart start = {
                 .image = handle,
                 .loaded_image = loaded_image,
+                .name = embedded ? bytes_from_string("in this boot image") : image.kernel.path,
                 .path = image.kernel.path,
-                .file = pages_bytes(&kernel),
-                .needs_initrd = initrds.size > 0,
+                .file = embedded ? image.embedded_kernel : pages_bytes(&kernel),
+                .needs_initrd = initrd.size > 0,
                 .command_line = &command_line,
         };
-        return image.kernel.hash ? kernel_start_trusted(&start, why) : kernel_start_by_firmware(&start, why);
+        return is_trusted(&image) ? kernel_start_trusted(&start, why) : kernel_start_by_firmware(&start, why);
 }
 
 WITHOUT_STACK_PROTECTOR EFI_STATUS EFIAPI efi_main(EFI_HANDLE handle, EFI_SYSTEM_TABLE *system_table) {

@@ -70,8 +70,11 @@
 #define LANZA_INITRDS_MAX 16
 #define LANZA_LIST_SEPARATOR '\n'
 
-/* What separates an ESP path from an embedded kernel in .linux: these two first bytes. */
+/* What separates an ESP path from an embedded kernel in .linux: these two first bytes. With an embedded kernel, .initrd
+ * (if it is there) is the initrd itself, and there is neither .linuxh nor .initrdh: that is a standard UKI. */
 #define LANZA_EMBEDDED_MAGIC "MZ"
+
+/* .ucode goes in front of the initrds, files or embedded, and makes an initrd also where there is no other. */
 
 /* Files that the paths name. All are non-empty regular files. The initrds are handed to Linux as one: in the order of
  * the list, each zero-padded to LANZA_INITRD_ALIGNMENT before the next begins; their hashes are of the files, unpadded.
@@ -95,5 +98,6 @@
  * .linux is the kernel                  the image's signature covers it
  *
  * A .linuxh of another length than LANZA_HASH_SIZE, and a .initrdh of another length than LANZA_HASH_SIZE times the
- * number of paths, are refused. Without .initrdh initrds are accepted only while Secure Boot is off. While it is on, an
- * image without .cmdline boots with an empty command line, and what the boot loader passed is ignored in any case. */
+ * number of paths, are refused; so are both next to an embedded kernel. Without .initrdh initrds named by path are
+ * accepted only while Secure Boot is off. While it is on, an image without .cmdline boots with an empty command line,
+ * and what the boot loader passed is ignored in any case. */

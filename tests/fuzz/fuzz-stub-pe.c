@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* fuzzes: stubs */
 
-/* The input once as a kernel's file, which is placed in memory, and once as a loaded boot image. */
+/* The input once as a kernel's file, which is placed in memory, and once as a loaded boot image, whose kernel may
+ * be inside. */
 
 #include <stdlib.h>
 
@@ -30,6 +31,11 @@ static void place(Bytes file) {
         free(memory);
 }
 
+static void require_inside(Bytes image, Bytes part) {
+        require(part.size == 0 || (part.data >= image.data && part.size <= image.size &&
+                                   (size_t)(part.data - image.data) <= image.size - part.size));
+}
+
 static void read_boot_image(Bytes image, bool secure_boot) {
         static Text why;
         BootImage boot;
@@ -39,7 +45,15 @@ static void read_boot_image(Bytes image, bool secure_boot) {
                 require(why.length > 0);
                 return;
         }
-        require(!esp_path_check(boot.kernel.path));
+        require_inside(image, boot.embedded_kernel);
+        require_inside(image, boot.embedded_initrd);
+        require_inside(image, boot.microcode);
+        if (boot.embedded_kernel.size > 0) {
+                require(boot.kernel.path.size == 0 && !boot.kernel.hash && boot.initrd_count == 0);
+                place(boot.embedded_kernel);
+                return;
+        }
+        require(boot.embedded_initrd.size == 0 && !esp_path_check(boot.kernel.path));
         for (size_t i = 0; i < boot.initrd_count; i++) {
                 require(!esp_path_check(boot.initrds[i].path));
                 require(boot.initrds[i].hash || !secure_boot);

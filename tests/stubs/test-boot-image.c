@@ -12,6 +12,7 @@
 #define HASH_K "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
 #define HASH_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define HASH_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define EMBEDDED "MZ, and so on"
 #define END ". Boot another entry, and have this one written anew."
 
 typedef struct Loaded {
@@ -95,6 +96,52 @@ static void test_least(void) {
         g_assert_cmpuint(loaded.image.initrd_count, ==, 0);
 }
 
+static void test_embedded(void) {
+        LOADED loaded =
+                LOAD(".cmdline", "quiet", ".linux", EMBEDDED, ".initrd", "\\not\\a path", ".ucode", "microcode");
+
+        for (int secure_boot = 0; secure_boot < 2; secure_boot++) {
+                g_assert_true(boot_image_of(&loaded, secure_boot));
+                assert_bytes(loaded.image.embedded_kernel, EMBEDDED);
+                assert_bytes(loaded.image.embedded_initrd, "\\not\\a path");
+                assert_bytes(loaded.image.microcode, "microcode");
+                g_assert_cmpuint(loaded.image.kernel.path.size, ==, 0);
+                g_assert_null(loaded.image.kernel.hash);
+                g_assert_cmpuint(loaded.image.initrd_count, ==, 0);
+        }
+}
+
+static void test_embedded_alone(void) {
+        LOADED loaded = LOAD(".linux", "MZ");
+
+        g_assert_true(boot_image_of(&loaded, true));
+        assert_bytes(loaded.image.embedded_kernel, "MZ");
+        g_assert_cmpuint(loaded.image.embedded_initrd.size, ==, 0);
+        g_assert_cmpuint(loaded.image.microcode.size, ==, 0);
+}
+
+static void test_microcode(void) {
+        LOADED loaded = LOAD(".linux", KERNEL, ".linuxh", HASH_K, ".initrd", INITRDS, ".initrdh", HASH_A HASH_B,
+                             ".ucode", "microcode");
+
+        g_assert_true(boot_image_of(&loaded, true));
+        assert_bytes(loaded.image.microcode, "microcode");
+        g_assert_cmpuint(loaded.image.initrd_count, ==, 2);
+        g_assert_cmpuint(loaded.image.embedded_kernel.size, ==, 0);
+        g_assert_cmpuint(loaded.image.embedded_initrd.size, ==, 0);
+}
+
+static void test_embedded_with_hashes(void) {
+        assert_refused(LOAD(".linux", EMBEDDED, ".linuxh", HASH_K),
+                       "This boot image carries its kernel inside, and a section .linuxh, which is for files" END);
+        assert_refused(LOAD(".linux", EMBEDDED, ".initrd", INITRDS, ".initrdh", HASH_A HASH_B),
+                       "This boot image carries its kernel inside, and a section .initrdh, which is for files" END);
+        assert_refused(LOAD(".linux", EMBEDDED, ".initrd", "a", ".initrd", "b"),
+                       "This boot image has its section .initrd twice" END);
+        assert_refused(LOAD(".linux", "M"),
+                       "This boot image names as its kernel \"M\", and that path does not begin with a backslash" END);
+}
+
 static void test_initrd_without_hash(void) {
         LOADED loaded = LOAD(".linux", KERNEL, ".linuxh", HASH_K, ".initrd", INITRDS);
 
@@ -111,9 +158,6 @@ static void test_refusals(void) {
         assert_refused(LOAD(".linux", KERNEL, ".linux", KERNEL), "This boot image has its section .linux twice" END);
         assert_refused(LOAD(".linux", KERNEL, ".cmdline", "a", ".cmdline", "b"),
                        "This boot image has its section .cmdline twice" END);
-        assert_refused(
-                LOAD(".linux", "MZ..."),
-                "This boot image carries its kernel inside; this lanzastub starts only kernels named by path" END);
         assert_refused(
                 LOAD(".linux", "\\EFI\\..\\k"),
                 "This boot image names as its kernel \"\\EFI\\..\\k\", and that path goes up or in place with a component "
@@ -153,9 +197,40 @@ static void test_wrong_hashes(void) {
                        "This boot image has 32 bytes of initrd hashes instead of 32 for each of its 0 initrds" END);
 }
 
-/* Header fields of the section .linux, the second one, in the loaded image. */
+/* Header fields of the section behind .text in the loaded image. */
+enum {
+        LENGTH = PE_FIXTURE_SECTIONS + 40 + 8,
+        ADDRESS = PE_FIXTURE_SECTIONS + 40 + 12,
+        RAW_LENGTH = PE_FIXTURE_SECTIONS + 40 + 16,
+};
+
+static void set32(Loaded *loaded, size_t offset, uint32_t value) {
+        for (int i = 0; i < 4; i++)
+                loaded->memory[offset + i] = (uint8_t)(value >> 8 * i);
+}
+
+/* What is embedded is bounded by the image that firmware loaded, whatever its headers say. */
+static void test_embedded_bounds(void) {
+        static const struct {
+                size_t field;
+                uint32_t value;
+        } changes[] = {
+                {LENGTH, 0},       {LENGTH, 0x1001}, {LENGTH, 0x7fffffff},  {LENGTH, 0xffffffff}, {ADDRESS, 0x1000},
+                {ADDRESS, 0x4000}, {ADDRESS, 0},     {ADDRESS, 0xfffff000}, {RAW_LENGTH, 0},      {RAW_LENGTH, 5},
+        };
+        static const char *const names[] = {".linux", ".initrd", ".ucode"};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+                for (size_t j = 0; j < G_N_ELEMENTS(changes); j++) {
+                        LOADED loaded =
+                                LOAD(names[i], EMBEDDED, names[(i + 1) % 3], EMBEDDED, names[(i + 2) % 3], EMBEDDED);
+                        g_assert_true(boot_image_of(&loaded, true));
+                        set32(&loaded, changes[j].field, changes[j].value);
+                        g_assert_false(boot_image_of(&loaded, true));
+                }
+}
+
 static void test_lengths(void) {
-        enum { LENGTH = PE_FIXTURE_SECTIONS + 40 + 8, RAW_LENGTH = PE_FIXTURE_SECTIONS + 40 + 16 };
         LOADED loaded = LOAD(".linux", KERNEL, ".linuxh", HASH_K);
 
         loaded.memory[RAW_LENGTH + 1] = 0;
@@ -185,6 +260,11 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/stubs/boot-image/reads-command-line-paths-and-hashes", test_whole);
         g_test_add_func("/stubs/boot-image/needs-nothing-but-a-kernel", test_least);
+        g_test_add_func("/stubs/boot-image/finds-kernel-initrd-and-microcode-inside", test_embedded);
+        g_test_add_func("/stubs/boot-image/needs-nothing-beside-an-embedded-kernel", test_embedded_alone);
+        g_test_add_func("/stubs/boot-image/finds-microcode-beside-paths", test_microcode);
+        g_test_add_func("/stubs/boot-image/refuses-hashes-beside-an-embedded-kernel", test_embedded_with_hashes);
+        g_test_add_func("/stubs/boot-image/takes-nothing-from-outside-of-itself", test_embedded_bounds);
         g_test_add_func("/stubs/boot-image/needs-hashes-of-initrds-while-secure-boot-is-on", test_initrd_without_hash);
         g_test_add_func("/stubs/boot-image/says-why-it-cannot-be-booted", test_refusals);
         g_test_add_func("/stubs/boot-image/says-why-however-much-it-holds", test_refusals_of_much);
