@@ -22,6 +22,8 @@ typedef struct LanzabooteImage {
         const char *counter;        /* "+3"; NULL: none */
         const char *key;            /* of the test PKI; NULL: "db" */
         bool old_sections;          /* as before February 2024 */
+        bool embedded;              /* a standard UKI: kernel and initrd themselves, and no hashes */
+        const char *file_name;      /* NULL: of our form */
 } LanzabooteImage;
 
 static char *hash_text(const char *content) {
@@ -82,8 +84,10 @@ static char *add_lanzaboote(Machine *machine, const LanzabooteImage *image) {
         g_autofree char *toplevel =
                 g_strdup_printf("/nix/store/system-%u%s%s", image->number, special ? "-" : "", special ?: "");
         g_autofree char *line = g_strdup_printf("init=%s/init quiet", toplevel);
+        g_autofree char *filler = g_strnfill(100000, '.'); /* more than any path may have */
         g_autofree char *release =
                 g_strdup_printf("ID=lanzaboote\nPRETTY_NAME=NixOS\nVERSION_ID=Generation %u\n", image->number);
+        g_autofree char *inside = g_strconcat("MZ, and what else a kernel consists of: ", filler, NULL);
         g_autofree char *kernel_path = efi_path(kernel), *initrd_path = efi_path(initrd);
         g_autofree char *key_name = g_strdup_printf("%s.key", image->key ?: "db"), *key = test_pki_path(key_name);
         g_autofree char *pem_name = g_strdup_printf("%s.pem", image->key ?: "db"), *pem = test_pki_path(pem_name);
@@ -97,13 +101,19 @@ static char *add_lanzaboote(Machine *machine, const LanzabooteImage *image) {
         append_section(program, ".osrel", release, &address);
         append_section(program, ".cmdline", line, &address);
         append_section(program, image->old_sections ? ".initrdp" : ".initrd", initrd_path, &address);
-        append_section(program, image->old_sections ? ".kernelp" : ".linux", kernel_path, &address);
-        append_section(program, ".initrdh", "0123456789abcdef0123456789abcdef", &address);
-        append_section(program, image->old_sections ? ".kernelh" : ".linuxh", "0123456789abcdef0123456789abcdef",
+        append_section(program, image->old_sections ? ".kernelp" : ".linux", image->embedded ? inside : kernel_path,
                        &address);
+        if (!image->embedded) {
+                append_section(program, ".initrdh", "0123456789abcdef0123456789abcdef", &address);
+                append_section(program, image->old_sections ? ".kernelh" : ".linuxh",
+                               "0123456789abcdef0123456789abcdef", &address);
+        }
 
-        name = g_strdup_printf("nixos-generation-%u%s%s-%s%s.efi", image->number, special ? "-specialisation-" : "",
-                               special ?: "", hash, image->counter ?: "");
+        if (image->file_name)
+                name = g_strdup(image->file_name);
+        else
+                name = g_strdup_printf("nixos-generation-%u%s%s-%s%s.efi", image->number,
+                                       special ? "-specialisation-" : "", special ?: "", hash, image->counter ?: "");
         free(hash);
         test_make_folder(machine->root, "boot/EFI/Linux", 0700);
         target = g_build_filename(machine->root, "boot/EFI/Linux", name, NULL);
@@ -256,6 +266,53 @@ static void test_token(void) {
         g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "laptop-generation-"), ==, 2);
 }
 
+/* It refers to no file, even where what is inside reads like a path: that of the initrd is garbage then. */
+static void test_embedded(void) {
+        const LanzabooteImage mine = {.number = 2, .embedded = true, .initrd = "an initrd of then"};
+        const LanzabooteImage gone = {.number = 7, .embedded = true};
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+        g_autofree char *image = add_lanzaboote(machine, &mine), *other = add_lanzaboote(machine, &gone);
+        g_autofree char *initrd = add_content(machine, "initrd", mine.initrd);
+        _cleanup_(outcome_freep) Outcome *list = machine_run_status(machine, 0, "list", NULL), *collected = NULL;
+
+        outcome_assert(list, "images.0.name", image);
+        outcome_assert(list, "images.0.ours", "yes");
+        outcome_assert(list, "images.0.signed", "yes");
+        outcome_assert(list, "images.0.toplevel", "/nix/store/system-2");
+        outcome_assert(list, "images.0.files", "");
+        outcome_assert(list, "images.0.problem", "-");
+        collected = machine_run_status(machine, 0, "gc", NULL);
+        outcome_assert(collected, "partitions.0.images-removed", other);
+        g_assert_true(has_image(machine, image));
+        g_assert_false(test_exists(machine->root, initrd));
+        outcome_free(sync_well(machine));
+        g_assert_false(has_image(machine, image));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 2);
+}
+
+/* Whoever signed it, ourselves included. */
+static void test_ukis(void) {
+        const LanzabooteImage others[] = {
+                {.number = 7, .embedded = true, .key = "foreign-db", .file_name = "debian-6.12.efi"},
+                {.number = 2, .embedded = true, .file_name = "rescue+3.efi"},
+        };
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+        g_autofree char *before = NULL, *after = NULL;
+        g_auto(GStrv) lines = NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                g_free(add_lanzaboote(machine, &others[i]));
+        before = machine_snapshot(machine, "boot/EFI/Linux");
+        outcome_free(sync_well(machine));
+        outcome_free(machine_run_status(machine, 0, "gc", NULL));
+        after = machine_snapshot(machine, "boot/EFI/Linux");
+        lines = g_strsplit(before, "\n", -1);
+        g_assert_cmpuint(g_strv_length(lines), ==, G_N_ELEMENTS(others));
+        for (size_t i = 0; lines[i]; i++)
+                g_assert_nonnull(strstr(after, lines[i]));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 2 + G_N_ELEMENTS(others));
+}
+
 /* Somebody's entry for the boot loader, with what it names: another kernel of ours that no image needs any more, too.
  */
 static void test_entries(void) {
@@ -340,6 +397,8 @@ int main(int argc, char *argv[]) {
         TEST("lanzaboote's-image-of-a-malformed-generation-stays", test_shielded);
         TEST("lanzaboote's-images-are-listed", test_listed);
         TEST("another-token's-images-stay-with-what-they-refer-to", test_token);
+        TEST("an-image-with-its-kernel-inside-names-no-files", test_embedded);
+        TEST("ukis-that-are-not-of-our-form-stay-as-they-are", test_ukis);
         TEST("what-a-boot-loader-entry-names-stays", test_entries);
         TEST("while-an-entry-is-unclear-nothing-it-might-name-goes", test_unclear_entries);
         return g_test_run();
