@@ -16,7 +16,7 @@ import archive
 import tap
 import variables
 from bootimage import Pe, append_sections, flip, sign
-from images import Images
+from images import Images, read
 from nixos import PARAMETERS
 from nixos_machine import ENROLL_ANYWAY, HALT, NixosMachine
 
@@ -73,7 +73,24 @@ class Prepared:
         if initrds:
             sections.append((".initrd", "\n".join(path for path, _ in initrds).encode()))
             sections.append((".initrdh", b"".join(sha256(content) for _, content in initrds)))
+        return self.signed(sections)
+
+    def signed(self, sections):
         return sign(append_sections(self.stub, sections), self.key, self.certificate)
+
+    def ukified(self, kernel, initrds, microcode, arguments):
+        """A standard UKI with our stub, made by ukify."""
+        command = ["build", "--os-release", "ID=lanza\nPRETTY_NAME=Case\nVERSION_ID=1\n", "--uname", "1", "--cmdline",
+                   " ".join([*PARAMETERS, arguments])]
+        contents = [("stub", self.stub), ("linux", kernel), *[("initrd", initrd) for initrd in initrds], ("microcode", microcode)]
+        for number, (option, content) in enumerate(contents):
+            path = self.machine.path(f"ukify-{number}")
+            with open(path, "wb") as file:
+                file.write(content)
+            command += ["--" + option, path]
+        output = self.machine.path("ukify-output")
+        self.machine.images.tool("ukify", *command, "--output", output)
+        return sign(read(output), self.key, self.certificate)
 
 
 def sha256(content):
@@ -162,6 +179,66 @@ def paths(plan, prepared):
         with plan.step(name + "-is-refused-by-the-stub", independent=True):
             image = prepared.made(kernel=path, kernel_hash=kernel_hash)
             expect_refused(try_in_turn(prepared, [(name, image)], {}, explains=1), name, message)
+
+
+def says(name):
+    return archive.cpio({"/initrd-name": archive.Entry(name.encode() + b"\n")})
+
+
+def shown_by(text, number):
+    """What the console showed of image NUMBER of several."""
+    started = f"BdsDxe: starting Boot{variables.FIRST_OPTION + number:04X} "
+    assert text.count(started) == 1, f"no image {number} was started:\n{text}"
+    return text.partition(started)[2].partition("BdsDxe: starting ")[0]
+
+
+def embedded(plan, prepared):
+    """Standard UKIs and initrds in every combination, in one boot: a program of ours (../stubs/kernel.c) tells what it got as
+    an initrd, and comes back; after all of them a real kernel boots."""
+    program = read(os.path.join(os.environ.get("LANZA_BUILD", "build"), "vm/kernel.efi"))
+    inside, path = (".linux", program), (".linux", b"\\program.efi")
+    hashed = [path, (".linuxh", sha256(program))]
+    files = {f"\\initrd-{number}": content for number, content in enumerate([b"a", b"four", b"seven.."])}
+    listed = (".initrd", "\n".join(files).encode())
+    hashes = (".initrdh", b"".join(sha256(content) for content in files.values()))
+    microcode, one = (".ucode", b"mc"), (".initrd", b"only.")
+    good = [
+        ("nothing-but-a-kernel", [inside], "no initrd"),
+        ("an-initrd", [inside, one], "initrd [only.]"),
+        ("microcode", [inside, microcode], "initrd [mc]"),
+        ("microcode-and-an-initrd", [inside, one, microcode], "initrd [mc00only.]"),
+        ("files-and-no-initrd", hashed, "no initrd"),
+        ("files-and-microcode", [*hashed, microcode], "initrd [mc]"),
+        ("files-and-three-initrds", [*hashed, listed, hashes], "initrd [a000fourseven..]"),
+        ("files-microcode-and-three-initrds", [*hashed, listed, hashes, microcode], "initrd [mc00a000fourseven..]"),
+    ]
+    refused = [
+        ("hashes-of-an-embedded-initrd", [inside, one, (".initrdh", sha256(b"only."))], "carries its kernel inside, and a section .initrdh"),
+        ("a-hash-of-an-embedded-kernel", [inside, (".linuxh", sha256(program))], "carries its kernel inside, and a section .linuxh"),
+        ("no-hashes-of-files", [*hashed, listed, microcode], r"has no hash of its initrd \initrd-0"),
+        ("an-embedded-kernel-that-is-cut-off", [(".linux", program[:-2048])], "The kernel in this boot image is cut off"),
+    ]
+    whole = prepared.signed([inside, one, microcode])
+    parts = {name: Pe(whole).sections()[name] for name in (".linux", ".initrd", ".ucode")}
+    changed = [(name[1:], flip(whole, offset + size // 2)) for name, (offset, size) in parts.items()]
+    real = prepared.ukified(prepared.kernel, [prepared.initrd, says("the second"), says("the third")], says("microcode"), "init=/ukify " + HALT)
+    images = [(name, prepared.signed([(".cmdline", b"return"), *sections])) for name, sections, _ in good + refused]
+    images += [*changed, ("ukify", real)]
+    text = try_in_turn(prepared, images, {path[1].decode(): program, **files}, explains=len(good) + len(refused))
+    for number, (name, _, expected) in enumerate(good):
+        with plan.step(f"an-image-with-{name}-boots", independent=True):
+            shown = shown_by(text, number)
+            assert f"test kernel: {expected}" in shown and "command line [return]" in shown and "BAD" not in shown, shown
+    for number, (name, _, expected) in enumerate(refused, len(good)):
+        with plan.step(f"an-image-with-{name}-is-refused-by-the-stub", independent=True):
+            shown = shown_by(text, number)
+            assert expected in re.sub(r"\s+", " ", shown) and "test kernel" not in shown, shown
+    for name, _ in changed:
+        with plan.step(f"an-image-whose-embedded-{name}-was-changed-is-refused-by-the-firmware", independent=True):
+            assert re.search(f'failed to load Boot[0-9A-F]{{4}} "{name}"', text), text
+    with plan.step("a-uki-made-by-ukify-boots-a-real-kernel-with-all-its-initrds-in-their-order", independent=True):
+        assert "stage 1: initrd the third, init /ukify" in shown_by(text, len(images) - 1), text
+        assert text.count("stage 1:") == 1, text
 
 
 def kernels_by_signature(plan, prepared):
@@ -256,6 +333,7 @@ def scenario(plan):
         prepared = prepare(plan, machine)
         contents(plan, prepared)
         paths(plan, prepared)
+        embedded(plan, prepared)
         kernels_by_signature(plan, prepared)
         passed_command_line(plan, prepared)
         through_the_boot_loader(plan, prepared)
