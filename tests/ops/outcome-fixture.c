@@ -49,11 +49,12 @@ static void set_parameter(const Record *record, void *parameters, const char *na
         }
 }
 
-static void note_waiting(void *userdata, const char *name) {
+static bool note_waiting(void *userdata, const char *name, bool locked) {
         Machine *machine = userdata;
 
         g_free(machine->waited_for);
         machine->waited_for = g_strdup(name);
+        return true;
 }
 
 static Context *open_context(Machine *machine, Failure *failure) {
