@@ -343,7 +343,8 @@ static int parse_file(Settings *settings, int fd, const char *name, StringList *
         int r = fd < 0 ? fd : file_read_fd(fd, CONFIG_SIZE_MAX, &text);
 
         if (r < 0)
-                return failure_set(failure, CONDITION_BAD_CONFIGURATION, "Cannot read %s: %s", name, strerror(-r));
+                return failure_set(failure, CONDITION_BAD_CONFIGURATION, "Cannot read %s: %s", name,
+                                   file_error_text(r));
         return config_parse(settings, buffer_span(&text), name, warnings, failure);
 }
 

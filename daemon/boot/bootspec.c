@@ -367,6 +367,10 @@ static int read_document(Reader *reader, const json_t *document, Bootspec *boots
         return read_specialisations(reader, document, bootspec);
 }
 
+static int refuse_size(const char *where, Failure *failure) {
+        return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s has more than %i bytes", where, BOOTSPEC_MAX_BYTES);
+}
+
 int bootspec_parse(Span json, const char *where, Bootspec *ret, Failure *failure) {
         _cleanup_(bootspec_done) Bootspec bootspec = {};
         _cleanup_(json_unref) json_t *document = NULL;
@@ -375,8 +379,7 @@ int bootspec_parse(Span json, const char *where, Bootspec *ret, Failure *failure
         int r;
 
         if (json.size > BOOTSPEC_MAX_BYTES)
-                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s has more than %i bytes", where,
-                                   BOOTSPEC_MAX_BYTES);
+                return refuse_size(where, failure);
         document = json_loadb((const char *)json.data, json.size, JSON_REJECT_DUPLICATES, &error);
         if (!document && json_error_code(&error) == json_error_out_of_memory)
                 return -ENOMEM;
@@ -422,8 +425,11 @@ static int read_or_make_text(int root, const char *toplevel, char **ret_where, B
         } else {
                 where = TAKE_POINTER(path);
                 r = fd < 0 ? fd : file_read_fd(fd, BOOTSPEC_MAX_BYTES, ret);
+                if (r == -EFBIG)
+                        return refuse_size(where, failure);
                 if (r < 0 && r != -ENOMEM)
-                        return failure_set(failure, CONDITION_BAD_BOOTSPEC, "Cannot read %s: %s", where, strerror(-r));
+                        return failure_set(failure, CONDITION_BAD_BOOTSPEC, "Cannot read %s: %s", where,
+                                           file_error_text(r));
         }
         if (r < 0)
                 return r;

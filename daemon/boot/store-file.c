@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -34,24 +35,33 @@ static int identify(int fd, FileIdentity *ret, mode_t *ret_mode) {
         return 0;
 }
 
+/* Whether that is how the closure is, and no trouble in reading it. */
+static bool leads_nowhere(int error) {
+        return error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -ENAMETOOLONG || error == -ENXIO;
+}
+
 int store_file_open(int root, const char *path, uint64_t maximum, StoreFile *ret, Failure *failure) {
         _cleanup_(close_fd) int fd = root_open(root, path, O_RDONLY);
         _cleanup_(file_identity_done) FileIdentity identity = {};
         mode_t mode;
         int r;
 
+        if (fd < 0 && leads_nowhere(fd))
+                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "Cannot open %s: %s", path, strerror(-fd));
         if (fd < 0)
                 return failure_set_errno(failure, fd, "Cannot open %s", path);
         r = identify(fd, &identity, &mode);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot examine %s", path);
         if (!S_ISREG(mode))
-                return failure_set_errno(failure, S_ISDIR(mode) ? -EISDIR : -EINVAL, "%s is not a regular file", path);
+                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s is %s", path,
+                                   S_ISDIR(mode) ? "a folder" : "no regular file");
         if (identity.size == 0)
-                return failure_set_errno(failure, -ENODATA, "%s is empty", path);
+                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s is empty", path);
         if (identity.size > maximum)
-                return failure_set_errno(failure, -EFBIG, "%s has %" PRIu64 " bytes, more than the %" PRIu64 " allowed",
-                                         path, identity.size, maximum);
+                return failure_set(failure, CONDITION_BAD_BOOTSPEC,
+                                   "%s has %" PRIu64 " bytes, more than the %" PRIu64 " allowed", path, identity.size,
+                                   maximum);
         r = root_path_of(root, fd, &identity.path);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot tell the real path of %s", path);

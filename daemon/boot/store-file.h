@@ -20,7 +20,8 @@ typedef struct StoreFile {
 void store_file_done(StoreFile *file);
 
 /* Opens PATH inside ROOT (see daemon/util/root.h). Refuses, with a message that names PATH, what is missing, no regular
- * file, empty, or larger than MAXIMUM. The caller owns *ret. */
+ * file, empty, or larger than MAXIMUM: CONDITION_BAD_BOOTSPEC, for no other run finds it better. The caller owns *ret.
+ */
 int store_file_open(int root, const char *path, uint64_t maximum, StoreFile *ret, Failure *failure);
 
 /* The SHA-256 of the whole file, from CACHE (may be NULL) if it knows the file, else by reading it, in pieces of at

@@ -46,7 +46,7 @@ int pe_binary_read(const Context *context, const char *path, const char *what, B
         r = fd < 0 ? fd : file_read_fd(fd, BINARY_MAX_BYTES, &content);
         if (r < 0)
                 return failure_set(failure, CONDITION_BAD_IMAGE, "%s %s%s cannot be read: %s", what, context->root,
-                                   path, strerror(-r));
+                                   path, file_error_text(r));
         r = pe_image_parse(buffer_span(&content), &image);
         if (r < 0)
                 return failure_set(failure, CONDITION_BAD_IMAGE, "%s %s%s is no PE image, or a damaged one", what,

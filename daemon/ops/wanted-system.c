@@ -188,7 +188,7 @@ static int read_loader_config(const Context *context, Buffer *ret, Failure *fail
         r = fd < 0 ? fd : file_read_fd(fd, LOADER_CONFIG_MAX, ret);
         if (r < 0)
                 return failure_set(failure, CONDITION_BAD_CONFIGURATION, "Cannot read LoaderConfig=%s: %s", path,
-                                   strerror(-r));
+                                   file_error_text(r));
         return 0;
 }
 

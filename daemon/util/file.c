@@ -103,6 +103,10 @@ int file_read(int dir, const char *path, size_t maximum, Buffer *ret) {
         return fd < 0 ? fd : file_read_fd(fd, maximum, ret);
 }
 
+const char *file_error_text(int error) {
+        return error == -EINVAL ? "It is no regular file" : strerror(-error);
+}
+
 int file_read_at(int fd, uint64_t offset, void *data, size_t size) {
         uint8_t *next = data;
 

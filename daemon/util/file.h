@@ -31,6 +31,9 @@ int file_open(int dir, const char *path, int flags, mode_t mode);
 int file_read(int dir, const char *path, size_t maximum, Buffer *ret);
 int file_read_fd(int fd, size_t maximum, Buffer *ret);
 
+/* What such an ERROR means, for a message: as strerror(3), but for "Invalid argument". */
+const char *file_error_text(int error);
+
 /* The size of a regular file, or the errors of file_read(). */
 int file_size_fd(int fd, uint64_t *ret);
 

@@ -66,15 +66,14 @@ static void test_open(Fixture *fixture, gconstpointer data) {
 static void test_refused(Fixture *fixture, gconstpointer data) {
         static const struct {
                 const char *path;
-                int error;
                 const char *message;
         } cases[] = {
-                {"/nix/store/absent", -ENOENT, "Cannot open /nix/store/absent: No such file or directory"},
-                {"/nix/store", -EISDIR, "/nix/store is not a regular file: Is a directory"},
-                {"/empty", -ENODATA, "/empty is empty: No data available"},
-                {"/fifo", -EINVAL, "/fifo is not a regular file: Invalid argument"},
-                {"/loop", -ELOOP, "Cannot open /loop: Too many levels of symbolic links"},
-                {"/seven", -EFBIG, "/seven has 7 bytes, more than the 6 allowed: File too large"},
+                {"/nix/store/absent", "Cannot open /nix/store/absent: No such file or directory"},
+                {"/nix/store", "/nix/store is a folder"},
+                {"/empty", "/empty is empty"},
+                {"/fifo", "/fifo is no regular file"},
+                {"/loop", "Cannot open /loop: Too many levels of symbolic links"},
+                {"/seven", "/seven has 7 bytes, more than the 6 allowed"},
         };
 
         test_write(fixture->folder, "empty", "", 0, 0644);
@@ -85,7 +84,8 @@ static void test_refused(Fixture *fixture, gconstpointer data) {
                 _cleanup_(failure_done) Failure failure = {};
                 StoreFile file = {};
 
-                g_assert_cmpint(store_file_open(fixture->root, cases[i].path, 6, &file, &failure), ==, cases[i].error);
+                g_assert_cmpint(store_file_open(fixture->root, cases[i].path, 6, &file, &failure), <, 0);
+                g_assert_cmpint(failure.condition, ==, CONDITION_BAD_BOOTSPEC);
                 g_assert_cmpstr(failure.message, ==, cases[i].message);
                 g_assert_null(file.identity.path);
         }

@@ -80,7 +80,7 @@ static void test_default_without_kernel(void) {
         kernel[strcspn(kernel, "\"")] = 0;
         path = test_path(machine->root, kernel);
         g_assert_cmpint(g_unlink(path), ==, 0);
-        outcome = machine_run_refused(machine, CONDITION_FAILED, "sync", NULL);
+        outcome = machine_run_refused(machine, CONDITION_BAD_BOOTSPEC, "sync", NULL);
         outcome_assert_message(outcome, path + strlen(machine->root));
 }
 
