@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/util/file.h"
+#include "daemon/util/thread.h"
 
 struct StreamDigest {
         uint8_t *pieces[2];
@@ -88,15 +88,8 @@ static void *hash_pieces(void *userdata) {
         return NULL;
 }
 
-/* Signals stay with the threads that wait for them. */
 static bool start_thread(StreamDigest *stream) {
-        sigset_t all, before;
-
-        sigfillset(&all);
-        if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
-                return false;
-        stream->threaded = pthread_create(&stream->thread, /* attr= */ NULL, hash_pieces, stream) == 0;
-        pthread_sigmask(SIG_SETMASK, &before, /* oldset= */ NULL);
+        stream->threaded = thread_start(&stream->thread, hash_pieces, stream) >= 0;
         return stream->threaded;
 }
 

@@ -91,7 +91,7 @@ static int judge_image(WantedSystem *system, const Step *step, const TrustLists 
         _cleanup_(buffer_done) Buffer built = {};
         int r;
 
-        r = image_builder_image(system->builder, source->stub, &source->image, &built, failure);
+        r = wanted_system_build(system, source, &built, failure);
         if (r < 0)
                 return r;
         r = judge(buffer_span(&built), lists, step->path, failure);

@@ -61,9 +61,9 @@ static const Record sync_parameters = RECORD(SyncParameters, sync_fields);
 static const Record gc_parameters = RECORD(SyncParameters, gc_fields);
 
 static void run_done(SyncRun *run) {
+        wanted_system_done(&run->system); /* nobody signs any more */
         if (run->builder.signer)
                 run->context->signatures += signer_signature_count(run->builder.signer);
-        wanted_system_done(&run->system);
         image_builder_done(&run->builder);
         system_choice_done(&run->choice);
         if (run->cache)
@@ -172,6 +172,8 @@ static int synchronise_volume(SyncRun *run, const SyncParameters *asked, SyncVol
                 r = check_unsigned(run, volume, failure);
         if (r >= 0)
                 r = sync_volume_plan(run, volume, failure);
+        if (r >= 0 && !run->write->dry_run)
+                r = wanted_system_build_ahead(&run->system, &volume->plan);
         if (r >= 0)
                 r = boot_check_plan(run->context, &volume->volume, &run->system, &volume->plan, failure);
         if (r >= 0)

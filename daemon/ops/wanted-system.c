@@ -13,7 +13,15 @@
 
 enum { LOADER_CONFIG_MAX = 1024 * 1024 };
 
+static void stop_building(WantedSystem *system) {
+        if (system->ahead)
+                ahead_free(TAKE_POINTER(system->ahead));
+        free(TAKE_POINTER(system->ahead_images));
+        system->ahead_count = system->ahead_next = 0;
+}
+
 void wanted_system_done(WantedSystem *system) {
+        stop_building(system);
         wanted_done(&system->wanted);
         for (size_t i = 0; i < system->image_count; i++) {
                 image_source_done(system->images[i]);
@@ -262,15 +270,39 @@ static int open_content(void *userdata, const WantedContent *content, int *ret, 
         return 0;
 }
 
-static int build_image(void *userdata, const WantedImage *image, Buffer *ret, Failure *failure) {
+static int build_next(void *userdata, size_t index, Buffer *ret, Failure *failure) {
         const WantedSystem *system = userdata;
-        ImageSource *source = image->source;
+        const ImageSource *source = system->ahead_images[index];
 
+        return image_builder_image(system->builder, source->stub, &source->image, ret, failure);
+}
+
+int wanted_system_build_ahead(WantedSystem *system, const Plan *plan) {
+        stop_building(system);
+        system->ahead_images = calloc(plan->step_count + 1, sizeof(*system->ahead_images));
+        if (!system->ahead_images)
+                return -ENOMEM;
+        for (size_t i = 0; i < plan->step_count; i++)
+                if (plan->steps[i].kind == STEP_WRITE_IMAGE)
+                        system->ahead_images[system->ahead_count++] = plan->steps[i].image->source;
+        return system->ahead_count == 0 ? 0 : ahead_new(build_next, system, system->ahead_count, &system->ahead);
+}
+
+int wanted_system_build(WantedSystem *system, ImageSource *source, Buffer *ret, Failure *failure) {
         if (source->built.size > 0) {
                 *ret = TAKE_STRUCT(source->built);
                 return 0;
         }
+        for (size_t i = system->ahead_next; system->ahead && i < system->ahead_count; i++)
+                if (system->ahead_images[i] == source) {
+                        system->ahead_next = i + 1;
+                        return ahead_take(system->ahead, i, ret, failure);
+                }
         return image_builder_image(system->builder, source->stub, &source->image, ret, failure);
+}
+
+static int build_image(void *userdata, const WantedImage *image, Buffer *ret, Failure *failure) {
+        return wanted_system_build(userdata, image->source, ret, failure);
 }
 
 static int build_loader(void *userdata, Buffer *ret, Failure *failure) {

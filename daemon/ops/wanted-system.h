@@ -14,6 +14,7 @@
 #include "daemon/ops/context.h"
 #include "daemon/ops/image-build.h"
 #include "daemon/ops/image-source.h"
+#include "daemon/util/ahead.h"
 #include "daemon/util/failure.h"
 #include "daemon/util/string-list.h"
 
@@ -29,6 +30,10 @@ typedef struct WantedSystem {
         const Context *context; /* borrowed, with the two below, until wanted_system_done() */
         const ImageBuilder *builder;
         HashCache *cache;
+
+        Ahead *ahead; /* builds these images, in this order; NULL: none */
+        ImageSource **ahead_images;
+        size_t ahead_count, ahead_next;
 } WantedSystem;
 
 typedef struct WantedRequest {
@@ -44,6 +49,14 @@ typedef struct WantedRequest {
 int wanted_system_init(WantedSystem *system, const Context *context, const ImageBuilder *builder, HashCache *cache,
                        const WantedRequest *request, Failure *failure);
 void wanted_system_done(WantedSystem *system);
+
+/* Begins to build the images that PLAN writes, in its order, on threads of their own: signing costs the processor what
+ * copies and barriers cost the disk. The system's builder, and its signer, are theirs too until wanted_system_done() or
+ * the next call. -ENOMEM. */
+int wanted_system_build_ahead(WantedSystem *system, const Plan *plan);
+
+/* The signed image of SOURCE: built before, or now. */
+int wanted_system_build(WantedSystem *system, ImageSource *source, Buffer *ret, Failure *failure);
 
 /* The sources for apply_plan(), of SYSTEM. */
 ApplySources wanted_system_sources(WantedSystem *system);

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "daemon/util/file.h"
+#include "daemon/util/thread.h"
 
 typedef struct JobQueue {
         Job *first, **end; /* END: where the next one goes */
@@ -85,17 +85,6 @@ static void *worker_main(void *argument) {
         return NULL;
 }
 
-static int start_thread(Worker *worker) {
-        sigset_t all, before;
-        int r;
-
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        r = pthread_create(&worker->thread, /* attr= */ NULL, worker_main, worker);
-        pthread_sigmask(SIG_SETMASK, &before, /* oldset= */ NULL);
-        return -r;
-}
-
 int worker_new(Worker **ret) {
         Worker *worker = calloc(1, sizeof(*worker));
         int r;
@@ -107,7 +96,7 @@ int worker_new(Worker **ret) {
         queue_init(&worker->waiting);
         queue_init(&worker->finished);
         worker->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        r = worker->fd < 0 ? -errno : start_thread(worker);
+        r = worker->fd < 0 ? -errno : thread_start(&worker->thread, worker_main, worker);
         if (r < 0) {
                 close_fd(&worker->fd);
                 free(worker);
