@@ -181,7 +181,7 @@ static int build(Apply *apply, const Step *step, Buffer *ret, Failure *failure) 
         int r;
 
         if (step->kind == STEP_WRITE_LOADER_CONF)
-                r = buffer_append(ret, buffer_span(&apply->wanted->loader_conf));
+                r = buffer_append(ret, buffer_span(&apply->plan->loader_conf));
         else if (step->kind == STEP_WRITE_IMAGE)
                 r = sources->build_image(sources->userdata, step->image, ret, failure);
         else

@@ -235,6 +235,12 @@ Span entry_name_counter(const char *name) {
         return is_counter(counter) ? counter : (Span){};
 }
 
+bool entry_name_exhausted(const char *name) {
+        Span counter = entry_name_counter(name);
+
+        return counter.size > 0 && strtoull((const char *)counter.data + 1, NULL, 10) == 0;
+}
+
 char *entry_name(const char *name) {
         Span counter = entry_name_counter(name);
         size_t end = suffix_offset(name);

@@ -72,6 +72,10 @@ char *entry_name_with_counter(const char *name, Span counter);
 /* The counter part of any name, empty if there is none. Points into NAME. */
 Span entry_name_counter(const char *name);
 
+/* Whether NAME has a boot counter with no tries left: systemd-boot starts it only when it is chosen, or nothing else is
+ * there. */
+bool entry_name_exhausted(const char *name);
+
 /* Whether both are the same boot loader entry: equal but for the counter and for case. */
 bool entry_name_equal(const char *a, const char *b);
 

@@ -27,7 +27,7 @@ static bool has_key(Span line, const char *key) {
         return start + length == line.size || line.data[start + length] == ' ' || line.data[start + length] == '\t';
 }
 
-static int append_lines(Span lines, Buffer *text) {
+int loader_conf_add_lines(Span lines, Buffer *text) {
         int r;
 
         while (lines.size > 0) {
@@ -51,7 +51,7 @@ static int append_lines(Span lines, Buffer *text) {
 }
 
 /* systemd-boot compares with entry names in lower case, and folds only those. */
-static int append_entry(const char *key, const char *entry, const char *suffix, Buffer *text) {
+static int append_entry(const char *key, const char *entry, size_t length, const char *suffix, Buffer *text) {
         size_t start;
         int r;
 
@@ -59,7 +59,7 @@ static int append_entry(const char *key, const char *entry, const char *suffix, 
         if (r < 0)
                 return r;
         start = text->size;
-        r = buffer_append_format(text, "%s%s\n", entry, suffix);
+        r = buffer_append_format(text, "%.*s%s\n", (int)length, entry, suffix);
         if (r < 0)
                 return r;
         for (size_t i = start; i < text->size; i++)
@@ -68,25 +68,22 @@ static int append_entry(const char *key, const char *entry, const char *suffix, 
         return 0;
 }
 
-int loader_conf_format(const LoaderConf *conf, Buffer *ret) {
-        _cleanup_(buffer_done) Buffer text = {};
-        int r;
+bool loader_knows_preferred(const char *version) {
+        return version && version_compare(version, LOADER_VERSION_PREFERRED) >= 0;
+}
 
-        r = append_lines(conf->lines, &text);
+int loader_conf_add_default(const DefaultEntry *entry, Buffer *text) {
+        const char *token = entry->token ?: ESP_TOKEN_DEFAULT, *image = entry->image;
+        size_t length = image ? strlen(image) : 0, suffix = strlen(".efi");
+        int r = 0;
+
+        if (entry->preferred && image)
+                r = append_entry("preferred", image, length, "", text);
         if (r < 0)
                 return r;
-        if (conf->counting && conf->default_image && conf->loader_version &&
-            version_compare(conf->loader_version, LOADER_VERSION_PREFERRED) >= 0) {
-                r = append_entry("preferred", conf->default_image, "", &text);
-                if (r < 0)
-                        return r;
-        }
-        if (!conf->counting && conf->default_image)
-                r = append_entry("default", conf->default_image, "", &text);
-        else
-                r = append_entry("default", conf->token ?: ESP_TOKEN_DEFAULT, "-*", &text);
-        if (r < 0)
-                return r;
-        *ret = TAKE_STRUCT(text);
-        return 0;
+        if (!image || entry->naming == DEFAULT_ANY)
+                return append_entry("default", token, strlen(token), "-*", text);
+        if (entry->naming == DEFAULT_COUNTED && length > suffix)
+                return append_entry("default", image, length - suffix, "*", text);
+        return append_entry("default", image, length, "", text);
 }

@@ -8,15 +8,28 @@
 #include "daemon/util/buffer.h"
 #include "daemon/util/span.h"
 
-typedef struct LoaderConf {
-        Span lines;                 /* the administrator's lines (LoaderConfig=), may be empty */
-        const char *token;          /* EntryToken=, NULL: the default */
-        const char *default_image;  /* name of the default image without counter; NULL: none is named */
-        bool counting;              /* boot counting is on: a named default would defeat it */
-        const char *loader_version; /* of the systemd-boot that will be there; NULL: not known */
-} LoaderConf;
+/* Appends the administrator's LINES (LoaderConfig=) to TEXT. `default` and `preferred` are dropped (lanzad decides
+ * these), all others stay as they are; an unfinished last line is finished. Lines with NUL or other control characters
+ * but tab are refused with -EINVAL. */
+int loader_conf_add_lines(Span lines, Buffer *text);
 
-/* Writes the text. The administrator's `default` and `preferred` lines are dropped (lanzad decides these), all others
- * stay as they are; an unfinished last line is finished. Lines with NUL or other control characters but tab are refused
- * with -EINVAL. */
-int loader_conf_format(const LoaderConf *conf, Buffer *ret);
+/* What stands behind `default`. */
+typedef enum DefaultNaming {
+        DEFAULT_ANY,     /* any entry of ours: the first that has tries left */
+        DEFAULT_NAMED,   /* the default image's entry, which has no boot counter */
+        DEFAULT_COUNTED, /* the same with any boot counter: systemd-boot before 258 takes it for a part of the name */
+} DefaultNaming;
+
+typedef struct DefaultEntry {
+        const char *token; /* EntryToken=, NULL: the default */
+        const char *image; /* name of the default image without counter; NULL: none can be named */
+        DefaultNaming naming;
+        bool preferred; /* name the image in `preferred`, too, see loader_knows_preferred() */
+} DefaultEntry;
+
+/* Appends the lines that decide which entry systemd-boot starts. */
+int loader_conf_add_default(const DefaultEntry *entry, Buffer *text);
+
+/* Whether systemd-boot of that VERSION (NULL: not known) has `preferred`: an entry that is the default until its tries
+ * are used up. It comes before `default`, also before the one that firmware variables name. */
+bool loader_knows_preferred(const char *version);

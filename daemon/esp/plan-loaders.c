@@ -36,12 +36,14 @@ static int judge_loader(Planner *planner, LoaderPlace place, bool *ret) {
         return 0;
 }
 
-static int write_loaders(Planner *planner) {
+int planner_write_loaders(Planner *planner) {
         static const StepKind kinds[LOADER_PLACES] = {STEP_WRITE_LOADER, STEP_WRITE_FALLBACK};
+        const Wanted *wanted = planner->wanted;
         bool replace;
         int r;
 
-        if (!planner->wanted->loader_version || planner->wanted->garbage_only)
+        planner->loader_version = planner->inventory->loaders[LOADER_SYSTEMD].version;
+        if (!wanted->loader_version || wanted->garbage_only)
                 return 0;
         for (LoaderPlace place = 0; place < LOADER_PLACES; place++) {
                 const EspLoader *loader = &planner->inventory->loaders[place];
@@ -51,36 +53,12 @@ static int write_loaders(Planner *planner) {
                         return r;
                 if (!replace || planner_is_twin(planner, loader->path))
                         continue;
+                if (place == LOADER_SYSTEMD)
+                        planner->loader_version = wanted->loader_version;
                 r = planner_add_step(planner, (Step){.kind = kinds[place], .path = strdup(loader->path)},
-                                     planner->wanted->loader_size, loader->size);
+                                     wanted->loader_size, loader->size);
                 if (r < 0)
                         return r;
         }
         return 0;
-}
-
-static int write_loader_conf(Planner *planner) {
-        const Inventory *inventory = planner->inventory;
-        const Wanted *wanted = planner->wanted;
-
-        if (!wanted->has_loader_conf || wanted->garbage_only)
-                return 0;
-        if (inventory->loader_conf_blocked)
-                return string_list_add(&planner->plan.warnings, "loader/loader.conf is no file: it is not written");
-        if (inventory->has_loader_conf &&
-            span_equal(buffer_span(&inventory->loader_conf), buffer_span(&wanted->loader_conf)))
-                return 0;
-        if (planner_is_twin(planner, "loader/loader.conf"))
-                return 0;
-        return planner_add_step(planner, (Step){.kind = STEP_WRITE_LOADER_CONF, .path = strdup("loader/loader.conf")},
-                                wanted->loader_conf.size, inventory->loader_conf.size);
-}
-
-int planner_write_loaders(Planner *planner) {
-        int r;
-
-        if (planner->wanted->garbage_only)
-                return 0;
-        r = write_loaders(planner);
-        return r < 0 ? r : write_loader_conf(planner);
 }

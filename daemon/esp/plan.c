@@ -168,8 +168,8 @@ static int check_space(const Planner *planner, VolumeSpace space, Failure *failu
 
 static int run_planner(Planner *planner, VolumeSpace space, Failure *failure) {
         static int (*const parts[])(Planner * planner) = {
-                planner_write_contents,  planner_write_loaders, planner_remove_images,
-                planner_remove_contents, remove_leftovers,
+                planner_write_contents, planner_write_loaders,   planner_write_loader_conf,
+                planner_remove_images,  planner_remove_contents, remove_leftovers,
         };
         int r;
 
@@ -222,6 +222,7 @@ void plan_done(Plan *plan) {
         free(plan->steps);
         string_list_done(&plan->warnings);
         string_list_done(&plan->left_alone);
+        buffer_done(&plan->loader_conf);
         *plan = (Plan){};
 }
 

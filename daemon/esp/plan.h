@@ -61,7 +61,8 @@ typedef struct Wanted {
         bool allow_downgrade; /* install it in place of a newer one too */
 
         bool has_loader_conf; /* false: leave loader.conf alone */
-        Buffer loader_conf;
+        Buffer loader_lines;  /* of its text, loader_conf_add_lines() */
+        bool counting;        /* new entries have tries: a named default would defeat that */
 
         bool renew_stubs;  /* an image with another stub than new ones get is not up to date */
         bool garbage_only; /* remove, and write nothing (gc) */
@@ -109,6 +110,7 @@ typedef struct Plan {
         size_t images_kept, contents_kept; /* wanted ones that are there already */
         const WantedImage *default_image;  /* the default one, if it is or will be there; borrowed from Wanted */
         const char *kept_default;          /* the name of its file if that stays as it is; borrowed from Inventory */
+        Buffer loader_conf;                /* STEP_WRITE_LOADER_CONF: its text */
         StringList warnings;               /* what could not be judged or replaced, as sentences */
         StringList left_alone;             /* paths of images of our form whose key and generation are both unknown */
 } Plan;

@@ -18,15 +18,16 @@ typedef struct Planner {
         const Inventory *inventory;
         const Wanted *wanted;
         uint32_t cluster_bytes;
-        NameIndex images;        /* of the inventory, by entry name */
-        NameIndex contents;      /* of the inventory, by name */
-        NameIndex references;    /* paths that images refer to, which will be there */
-        Fate *fates;             /* one for each image of the inventory */
-        bool *satisfied;         /* for each wanted image: it is or will be there */
-        bool *blocked;           /* for each wanted content: something that is no file is in its place */
-        bool booted_entry_found; /* the file that was booted is on this volume */
-        bool keep_contents;      /* an image that can't be read stays */
-        size_t bootable;         /* images of ours that will be there and could be booted */
+        NameIndex images;           /* of the inventory, by entry name */
+        NameIndex contents;         /* of the inventory, by name */
+        NameIndex references;       /* paths that images refer to, which will be there */
+        Fate *fates;                /* one for each image of the inventory */
+        bool *satisfied;            /* for each wanted image: it is or will be there */
+        bool *blocked;              /* for each wanted content: something that is no file is in its place */
+        bool booted_entry_found;    /* the file that was booted is on this volume */
+        bool keep_contents;         /* an image that can't be read stays */
+        const char *loader_version; /* of the systemd-boot that will be there; NULL: not known */
+        size_t bootable;            /* images of ours that will be there and could be booted */
         size_t steps_allocated;
         Plan plan;
 } Planner;
@@ -50,5 +51,6 @@ const char *planner_find_blocked_content(const Planner *planner, const WantedIma
 int planner_write_contents(Planner *planner);
 int planner_remove_contents(Planner *planner);
 
-/* plan-loaders.c: boot loaders and loader.conf. */
+/* plan-loaders.c, plan-loader-conf.c: boot loaders, and then what they are told. */
 int planner_write_loaders(Planner *planner);
+int planner_write_loader_conf(Planner *planner);

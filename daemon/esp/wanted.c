@@ -25,7 +25,7 @@ void wanted_done(Wanted *wanted) {
         free(wanted->booted_entry);
         free(wanted->booted_toplevel);
         free(wanted->loader_version);
-        buffer_done(&wanted->loader_conf);
+        buffer_done(&wanted->loader_lines);
         *wanted = (Wanted){};
 }
 

@@ -6,60 +6,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/esp/entry-order.h"
 #include "daemon/esp/esp-names.h"
+#include "daemon/esp/loader-conf.h"
+#include "daemon/esp/loader-version.h"
 #include "daemon/ops/system.h"
 #include "daemon/util/file.h"
 
-typedef struct Candidate {
-        const char *name; /* NULL: none yet */
-        bool exhausted, is_specialisation;
-        uint64_t generation;
-} Candidate;
+/* Before it, the boot counter was a part of what systemd-boot calls an entry. */
+#define LOADER_VERSION_NAMES_WITHOUT_COUNTER "258"
 
-static bool is_exhausted(const char *name) {
-        Span counter = entry_name_counter(name);
+/* What systemd-boot holds patterns against. Owned. */
+static char *identifier(const Inventory *inventory, const char *name) {
+        const char *version = inventory->loaders[LOADER_SYSTEMD].version;
 
-        return counter.size > 1 && strtoul((const char *)counter.data + 1, NULL, 10) == 0;
+        return version && version_compare(version, LOADER_VERSION_NAMES_WITHOUT_COUNTER) < 0 ? strdup(name)
+                                                                                             : entry_name(name);
 }
 
-static Candidate candidate_of(const EspImage *image, const char *token) {
-        Candidate candidate = {.name = image->name, .exhausted = is_exhausted(image->name)};
-        ImageName parsed;
-
-        if (image_name_parse(image->name, token, &parsed) < 0)
-                return candidate;
-        candidate.generation = parsed.generation;
-        candidate.is_specialisation = parsed.specialisation.size > 0;
-        return candidate;
-}
-
-static bool is_before(const Candidate *a, const Candidate *b) {
-        if (!b->name || a->exhausted != b->exhausted)
-                return !b->name || b->exhausted;
-        if (a->generation != b->generation)
-                return a->generation > b->generation;
-        return !a->is_specialisation && b->is_specialisation;
-}
-
-/* Patterns are held against names without their counters, in lower case. */
 static int find_match(const Context *context, const Inventory *inventory, const char *pattern, bool with_exhausted,
                       char **ret) {
-        const char *token = context->settings->entry_token;
-        Candidate best = {};
+        const char *best = NULL;
 
         for (size_t i = 0; i < inventory->image_count; i++) {
-                Candidate candidate = candidate_of(&inventory->images[i], token);
-                _cleanup_(free_pointer) char *entry = entry_name(candidate.name);
+                const char *name = inventory->images[i].name;
+                _cleanup_(free_pointer) char *entry = identifier(inventory, name);
 
                 if (!entry)
                         return -ENOMEM;
-                if ((candidate.exhausted && !with_exhausted) || fnmatch(pattern, entry, FNM_CASEFOLD) != 0)
+                if ((entry_name_exhausted(name) && !with_exhausted) || fnmatch(pattern, entry, FNM_CASEFOLD) != 0)
                         continue;
-                if (is_before(&candidate, &best))
-                        best = candidate;
+                if (!best || entry_is_before(name, best, context->settings->entry_token))
+                        best = name;
         }
-        *ret = best.name ? strdup(best.name) : NULL;
-        return best.name && !*ret ? -ENOMEM : 0;
+        *ret = best ? strdup(best) : NULL;
+        return best && !*ret ? -ENOMEM : 0;
 }
 
 /* The value of KEY's last line in loader.conf. Owned; NULL if there is none. */
@@ -85,21 +66,30 @@ static int read_key(const Inventory *inventory, const char *key, char **ret) {
         return 0;
 }
 
-int default_entry_find(const Context *context, const Inventory *inventory, char **ret) {
-        _cleanup_(free_pointer) char *variable = NULL, *preferred = NULL, *standard = NULL, *found = NULL;
+/* What VARIABLE of the firmware, and else KEY of loader.conf, names. NULL if neither names one of our images. */
+static int find_named(const Context *context, const Inventory *inventory, const char *variable, const char *key,
+                      bool with_exhausted, char **ret) {
+        _cleanup_(free_pointer) char *first = NULL, *second = NULL;
         int r;
 
-        r = system_loader_variable(context, "LoaderEntryDefault", &variable);
-        if (r >= 0 && variable)
-                r = find_match(context, inventory, variable, /* with_exhausted= */ true, &found);
+        r = system_loader_variable(context, variable, &first);
+        if (r >= 0 && first)
+                r = find_match(context, inventory, first, with_exhausted, ret);
+        if (r < 0 || *ret)
+                return r;
+        r = read_key(inventory, key, &second);
+        return r < 0 || !second ? r : find_match(context, inventory, second, with_exhausted, ret);
+}
+
+int default_entry_find(const Context *context, const Inventory *inventory, char **ret) {
+        _cleanup_(free_pointer) char *found = NULL;
+        int r = 0;
+
+        if (loader_knows_preferred(inventory->loaders[LOADER_SYSTEMD].version))
+                r = find_named(context, inventory, "LoaderEntryPreferred", "preferred", /* with_exhausted= */ false,
+                               &found);
         if (r >= 0 && !found)
-                r = read_key(inventory, "preferred", &preferred);
-        if (r >= 0 && !found && preferred)
-                r = find_match(context, inventory, preferred, /* with_exhausted= */ false, &found);
-        if (r >= 0 && !found)
-                r = read_key(inventory, "default", &standard);
-        if (r >= 0 && !found && standard)
-                r = find_match(context, inventory, standard, /* with_exhausted= */ true, &found);
+                r = find_named(context, inventory, "LoaderEntryDefault", "default", /* with_exhausted= */ true, &found);
         if (r < 0)
                 return r;
         *ret = TAKE_POINTER(found);

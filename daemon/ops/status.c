@@ -212,20 +212,25 @@ static int read_programs(const Context *context, StatusResult *status) {
 
 /* What stands above loader.conf. */
 static int read_overrides(const Context *context, StatusResult *status) {
-        static const char *const names[] = {"LoaderEntryOneShot", "LoaderEntryDefault"};
+        static const struct {
+                const char *name, *when, *hint;
+        } overrides[] = {
+                {"LoaderEntryOneShot", " next", "Clear it with 'bootctl set-oneshot \"\"'."},
+                {"LoaderEntryPreferred", " as long as it has tries left",
+                 "Clear it with 'bootctl set-preferred \"\"'."},
+                {"LoaderEntryDefault", "", "Clear it with 'bootctl set-default \"\"'."},
+        };
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < ARRAY_LENGTH(names); i++) {
+        for (size_t i = 0; r >= 0 && i < ARRAY_LENGTH(overrides); i++) {
                 _cleanup_(free_pointer) char *entry = NULL;
 
-                r = system_loader_variable(context, names[i], &entry);
+                r = system_loader_variable(context, overrides[i].name, &entry);
                 if (r >= 0 && entry && *entry)
                         r = add_format(
-                                &status->problems,
-                                i == 0 ? "Clear it with 'bootctl set-oneshot \"\"'."
-                                       : "Clear it with 'bootctl set-default \"\"'.",
+                                &status->problems, overrides[i].hint,
                                 "The firmware's variable %s names %s: that entry is started%s, whatever the default is",
-                                names[i], entry, i == 0 ? " next" : "");
+                                overrides[i].name, entry, overrides[i].when);
         }
         return r;
 }

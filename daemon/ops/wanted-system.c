@@ -204,22 +204,14 @@ static int set_loader_conf(WantedSystem *system, Failure *failure) {
         const Settings *settings = system->context->settings;
         Wanted *wanted = &system->wanted;
         _cleanup_(buffer_done) Buffer lines = {};
-        LoaderConf conf = {
-                .token = settings->entry_token,
-                .counting = settings->tries > 0,
-                .loader_version = system->builder->loader_version,
-        };
         int r;
 
         r = read_loader_config(system->context, &lines, failure);
         if (r < 0)
                 return r;
-        conf.lines = buffer_span(&lines);
-        for (size_t i = 0; i < wanted->image_count; i++)
-                if (wanted->images[i].is_default)
-                        conf.default_image = wanted->images[i].name;
         wanted->has_loader_conf = true;
-        r = loader_conf_format(&conf, &wanted->loader_conf);
+        wanted->counting = settings->tries > 0;
+        r = loader_conf_add_lines(buffer_span(&lines), &wanted->loader_lines);
         if (r == -EINVAL)
                 return failure_set(failure, CONDITION_BAD_CONFIGURATION,
                                    "LoaderConfig=%s has a line with control characters", settings->loader_config);

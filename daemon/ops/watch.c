@@ -257,7 +257,8 @@ static int mark_loader_variable(const Reading *reading, const char *name) {
 
 static int read_firmware(const Reading *reading) {
         static const char *const modes[] = {"SetupMode", "SecureBoot", "AuditMode", "DeployedMode"};
-        static const char *const loader[] = {"LoaderEntrySelected", "LoaderEntryDefault", "LoaderEntryOneShot"};
+        static const char *const loader[] = {"LoaderEntrySelected", "LoaderEntryDefault", "LoaderEntryPreferred",
+                                             "LoaderEntryOneShot"};
         Variables *variables = reading->context->variables;
         const char *path = variables ? variables_path(variables) : NULL;
         int r = 0;

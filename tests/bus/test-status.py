@@ -137,7 +137,11 @@ def test_booted():
 def test_override():
     """bootctl needs a firmware that Linux knows; a machine with one does what is told in tests/vm."""
     with Ready() as machine:
-        for name, what, command in (("LoaderEntryDefault", "", "set-default"), ("LoaderEntryOneShot", " next", "set-oneshot")):
+        for name, what, command in (
+            ("LoaderEntryDefault", "", "set-default"),
+            ("LoaderEntryPreferred", " as long as it has tries left", "set-preferred"),
+            ("LoaderEntryOneShot", " next", "set-oneshot"),
+        ):  # fmt: skip
             before = machine.variables()
             machine.set_loader_variable(name, "windows.conf")
             message = f"The firmware's variable {name} names windows.conf: that entry is started{what}, whatever the default is"

@@ -92,7 +92,7 @@ static inline void want_loader(Planning *planning, const char *version) {
 
 static inline void want_loader_conf(Planning *planning, const char *text) {
         planning->wanted.has_loader_conf = true;
-        g_assert_cmpint(buffer_append_string(&planning->wanted.loader_conf, text), ==, 0);
+        g_assert_cmpint(buffer_append_string(&planning->wanted.loader_lines, text), ==, 0);
 }
 
 #define PLAN_TEST(name, function) g_test_add("/esp/plan/" name, Planning, NULL, planning_open, function, planning_close)

@@ -161,7 +161,7 @@ static void want_all(Run *run) {
         run->wanted.loader_version = strdup("257");
         run->wanted.loader_size = 100;
         run->wanted.has_loader_conf = true;
-        g_assert_cmpint(buffer_append_string(&run->wanted.loader_conf, "default x\n"), ==, 0);
+        g_assert_cmpint(buffer_append_string(&run->wanted.loader_lines, "timeout 1\n"), ==, 0);
 }
 
 static void put_old(Run *run) {
@@ -173,13 +173,15 @@ static void put_old(Run *run) {
 }
 
 static void test_from_nothing(Run *run, gconstpointer unused) {
+        g_autofree char *name = fake_image_name(&three), *conf = g_strdup_printf("timeout 1\ndefault %s\n", name);
+
         want_all(run);
         g_assert_cmpint(sync_volume(run), ==, 0);
         assert_generation(run, &three, "");
         assert_generation(run, &two, "");
         assert_bytes(run, "EFI/systemd/systemd-bootx64.efi", run->sources.loader);
         assert_bytes(run, "EFI/BOOT/BOOTX64.EFI", run->sources.loader);
-        assert_bytes(run, "loader/loader.conf", "default x\n");
+        assert_bytes(run, "loader/loader.conf", conf);
         g_assert_false(has_leftovers(run));
         g_assert_cmpuint(run->result.images_written.count, ==, 2);
         g_assert_cmpuint(run->result.contents_written.count, ==, 4);

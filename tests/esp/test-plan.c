@@ -9,7 +9,7 @@ static void test_fresh(Planning *planning, gconstpointer unused) {
         want_generation(&planning->wanted, &two);
         want_generation(&planning->wanted, &one);
         want_loader(planning, "257");
-        want_loader_conf(planning, "default x\n");
+        want_loader_conf(planning, "timeout 1\n");
         assert_plan(planning, "write-content", kernel("k1"), "write-content", initrd("i2"), "write-content",
                     initrd("i1"), "write-image", image(&two), "write-image", image(&one), "write-loader",
                     g_strdup("EFI/systemd/systemd-bootx64.efi"), "write-fallback", g_strdup("EFI/BOOT/BOOTX64.EFI"),
@@ -21,8 +21,8 @@ static void test_nothing_to_do(Planning *planning, gconstpointer unused) {
         want_generation(&planning->wanted, &two);
         volume_put(&planning->volume, &one);
         volume_put(&planning->volume, &two);
-        want_loader_conf(planning, "default x\n");
-        volume_write(&planning->volume, "loader/loader.conf", "default x\n");
+        want_loader_conf(planning, "timeout 1\n");
+        volume_write(&planning->volume, "loader/loader.conf", "timeout 1\ndefault nixos-*\n");
         assert_plan(planning, NULL);
         g_assert_cmpuint(planning->plan.images_kept, ==, 2);
         g_assert_cmpuint(planning->plan.contents_kept, ==, 3);
@@ -307,7 +307,7 @@ static void test_garbage_only(Planning *planning, gconstpointer unused) {
         volume_write(&planning->volume, garbage, "garbage");
         volume_write(&planning->volume, "loader/LANZ0000.TMP", "");
         want_loader(planning, "257");
-        want_loader_conf(planning, "default x\n");
+        want_loader_conf(planning, "timeout 1\n");
         planning->wanted.garbage_only = true;
         planning->space.free_bytes = 0;
         assert_plan(planning, "remove-temporary", g_strdup("loader/LANZ0000.TMP"), "remove-image", image(&one),
@@ -434,7 +434,7 @@ static void test_leftover_twins(Planning *planning, gconstpointer unused) {
         volume_write(&planning->volume, "EFI/Linux/LANZ0003.TMP", text);
         volume_write(&planning->volume, "loader/loader.conf", "default old\n");
         volume_write(&planning->volume, "loader/LANZ0004.TMP", "default old\n");
-        want_loader_conf(planning, "default new\n");
+        want_loader_conf(planning, "timeout 1\n");
         assert_plan(planning, "remove-temporary", g_strdup("EFI/nixos/LANZ0002.TMP"), NULL);
         g_assert_cmpuint(planning->plan.warnings.count, ==, 4);
         g_assert_nonnull(strstr(planning->plan.warnings.items[0], "EFI/Linux/LANZ0003.TMP"));

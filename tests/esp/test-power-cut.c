@@ -124,7 +124,7 @@ static void want(const Scenario *scenario, Wanted *wanted) {
         if (scenario->booted)
                 wanted->booted_entry = fake_image_name(scenario->booted);
         wanted->has_loader_conf = true;
-        g_assert_cmpint(buffer_append_string(&wanted->loader_conf, "default of new\n"), ==, 0);
+        g_assert_cmpint(buffer_append_string(&wanted->loader_lines, "timeout 1\n"), ==, 0);
 }
 
 /* --- Judging -------------------------------------------------------------------------------------------------- */

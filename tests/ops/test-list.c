@@ -215,6 +215,51 @@ static void test_override(void) {
         assert_image(outcome, first, "booted", "no");
 }
 
+static void install_loader(Machine *machine, const char *version) {
+        g_autofree char *mark = g_strdup_printf("#### LoaderInfo: systemd-boot %s ####", version);
+        g_autoptr(GBytes) loader = machine_application(mark);
+
+        test_write_bytes(machine->root, MACHINE_LOADER, loader, 0644);
+}
+
+static void assert_default(Machine *machine, const char *name) {
+        _cleanup_(outcome_freep) Outcome *outcome = list_of(machine);
+
+        assert_image(outcome, name, "default", "yes");
+        outcome_assert(outcome, "partitions.0.images", "2");
+}
+
+/* What each systemd-boot makes of names that firmware variables and loader.conf have. */
+static void test_versions(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+        g_autofree char *first = NULL, *second = NULL, *counted = NULL, *used_up = NULL;
+
+        sync_machine(machine);
+        first = machine_image_of(machine, 1, NULL);
+        second = machine_image_of(machine, 2, NULL);
+        machine_write(machine, "boot/loader/loader.conf", "default nixos-*");
+        machine_set_loader_variable(machine, "LoaderEntryPreferred", first);
+        assert_default(machine, second);
+        machine_set_loader_variable(machine, "LoaderEntryDefault", first);
+        assert_default(machine, first);
+
+        /* Its counter was a part of its name. */
+        counted = g_strdup_printf("%.*s+3.efi", (int)strcspn(first, "."), first);
+        rename_image(machine, first, counted);
+        assert_default(machine, second);
+        install_loader(machine, "260");
+        machine->settings.tries = 3;
+        sync_machine(machine);
+        assert_default(machine, counted);
+
+        /* `preferred` comes before what was named for good, as long as there are tries left. */
+        machine_set_loader_variable(machine, "LoaderEntryPreferred", "none.efi");
+        assert_default(machine, second);
+        used_up = g_strdup_printf("%.*s+0-3.efi", (int)strcspn(second, "."), second);
+        rename_image(machine, second, used_up);
+        assert_default(machine, counted);
+}
+
 static void test_in_part(void) {
         _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
         _cleanup_(outcome_freep) Outcome *outcome = NULL;
@@ -237,6 +282,7 @@ int main(int argc, char *argv[]) {
         TEST("shows-what-is-wrong-with-an-image", test_problems);
         TEST("shows-boot-counters-and-passes-over-what-is-used-up", test_counted);
         TEST("knows-what-the-boot-loader-was-told", test_override);
+        TEST("reads-what-the-boot-loader-was-told-as-its-version-does", test_versions);
         TEST("shows-generations-where-there-is-no-esp", test_in_part);
         return g_test_run();
 }

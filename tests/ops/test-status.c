@@ -206,9 +206,11 @@ static void test_overrides(void) {
 
         machine_enforce(machine);
         machine_set_loader_variable(machine, "LoaderEntryDefault", "other.conf");
+        machine_set_loader_variable(machine, "LoaderEntryPreferred", "better.conf");
         machine_set_loader_variable(machine, "LoaderEntryOneShot", "once.conf");
         outcome = status_of(machine);
         assert_problems(outcome, "LoaderEntryOneShot names once.conf", "bootctl set-oneshot",
+                        "LoaderEntryPreferred names better.conf", "bootctl set-preferred",
                         "LoaderEntryDefault names other.conf", "bootctl set-default", NULL);
 }
 

@@ -406,6 +406,26 @@ static void test_counting(void) {
         g_assert_cmpstr(conf, ==, "nixos-*");
 }
 
+/* Going back to an older system that was confirmed good, and forth. */
+static void test_counting_back(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *older = NULL, *newest = NULL, *back = NULL, *forth = NULL;
+
+        sync_well(machine);
+        older = machine_image_of(machine, 2, NULL);
+        machine->settings.tries = 3;
+        machine_add_generation(machine, &(MachineGeneration){.number = 3});
+        sync_well(machine);
+        newest = machine_image_of(machine, 3, NULL);
+        g_assert_nonnull(strstr(newest, "+3.efi"));
+        outcome_free(machine_run_status(machine, 0, "sync", "toplevel", "/nix/store/system-2", NULL));
+        back = default_image(machine);
+        g_assert_cmpstr(back, ==, older);
+        outcome_free(machine_run_status(machine, 0, "sync", "toplevel", "/nix/store/system-3", NULL));
+        forth = default_image(machine);
+        g_assert_cmpstr(forth, ==, "nixos-*");
+}
+
 /* Writes other bytes into a store file, in place, and gives it back the store's time. */
 static void replace_in_place(const char *path, const char *content) {
         FILE *file = g_fopen(path, "r+");
@@ -536,6 +556,7 @@ int main(int argc, char *argv[]) {
         TEST("writes-anew-what-a-cut-left-empty", test_cut_image);
         TEST("puts-configured-lines-before-its-own", test_loader_config);
         TEST("gives-new-entries-their-tries", test_counting);
+        TEST("names-an-older-default-that-was-confirmed-good", test_counting_back);
         TEST("hashes-a-replaced-store-file-anew", test_replaced_store_file);
         TEST("replaces-a-boot-loader-whose-signature-is-not-good-any-more", test_damaged_loader);
         TEST("dry-run-says-what-then-happens-and-writes-nothing", test_dry_run);
