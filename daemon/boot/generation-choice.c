@@ -26,7 +26,7 @@ static void choose_newest(GenerationList *list, unsigned limit) {
                         taken = 0;
                 generation->chosen = is_good(generation) && (limit == 0 || taken < limit);
                 taken += generation->chosen;
-                generation->is_default = generation->is_booted = false;
+                generation->is_default = generation->is_booted = generation->is_confirmed = false;
         }
 }
 
@@ -40,6 +40,21 @@ static void choose_booted(GenerationList *list, const char *toplevel) {
                         continue;
                 generation->is_booted = true;
                 generation->chosen = is_good(generation);
+        }
+}
+
+void generations_choose_confirmed(GenerationList *list, bool (*did_boot)(void *userdata, const Generation *generation),
+                                  void *userdata) {
+        bool found = false;
+
+        for (size_t i = 0; i < list->count; i++) {
+                Generation *generation = list->items + i;
+
+                if (i > 0 && !same_profile(generation, generation - 1))
+                        found = false;
+                if (found || !is_good(generation) || !did_boot(userdata, generation))
+                        continue;
+                generation->is_confirmed = generation->chosen = found = true;
         }
 }
 

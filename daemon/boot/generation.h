@@ -40,6 +40,8 @@ typedef struct Generation {
         bool chosen;     /* is to have its images on the ESP */
         bool is_default; /* holds the variant that is to be the default */
         bool is_booted;  /* holds the variant that runs now */
+
+        bool is_confirmed; /* set by generations_choose_confirmed(): the newest of its profile that did boot */
 } Generation;
 
 typedef struct GenerationList {
@@ -96,3 +98,7 @@ typedef struct GenerationChoice {
  * toplevel that no generation holds is no failure: whoever looks at the ESP protects its image by other means. */
 int generations_choose(GenerationList *list, const GenerationChoice *choice, Generation **ret_default,
                        const BootVariant **ret_variant, Failure *failure);
+
+/* Afterwards: chooses over the limit, too, of each profile the newest generation that DID_BOOT tells so of. */
+void generations_choose_confirmed(GenerationList *list, bool (*did_boot)(void *userdata, const Generation *generation),
+                                  void *userdata);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/ops/boot-check.h"
+#include "daemon/ops/confirmed-generation.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/initrd-secrets.h"
 #include "daemon/ops/secrets-supply.h"
@@ -166,6 +167,8 @@ static int synchronise_volume(SyncRun *run, const SyncParameters *asked, SyncVol
                 r = choose(run, asked, failure);
         if (r >= 0)
                 r = sync_volume_read(run, volume, failure);
+        if (r >= 0)
+                confirmed_generations_choose(run->context, &volume->inventory, &run->choice.generations);
         if (r >= 0)
                 r = work_out_wanted(run, asked, volume, failure);
         if (r >= 0)

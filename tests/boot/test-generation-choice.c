@@ -189,11 +189,36 @@ static void test_again(void) {
         g_assert_false(list.items[2].is_default);
 }
 
+/* USERDATA are toplevels, each with a space on both sides. */
+static bool did_boot(void *userdata, const Generation *generation) {
+        g_autofree char *word = g_strdup_printf(" %s ", generation->toplevel);
+
+        return strstr(userdata, word) != NULL;
+}
+
+static void test_confirmed(void) {
+        _cleanup_(generation_list_done) GenerationList list = {};
+        const GenerationChoice choice = {.limit = 1};
+        Generation *generation;
+        const BootVariant *variant;
+
+        make_list("6* 5 4! 3 2 work:9 work:8 work:7", &list);
+        g_assert_cmpint(generations_choose(&list, &choice, &generation, &variant, NULL), ==, 0);
+        generations_choose_confirmed(
+                &list, did_boot,
+                (char *)" /nix/store/4 /nix/store/3 /nix/store/2 /nix/store/work:9 /nix/store/work:8 ");
+        g_autofree char *chosen = describe(&list);
+        g_assert_cmpstr(chosen, ==, "6d 3 work:9");
+        g_assert_true(list.items[3].is_confirmed && list.items[5].is_confirmed);
+        g_assert_false(list.items[0].is_confirmed || list.items[4].is_confirmed);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/boot/generation-choice/newest-up-to-the-limit-and-always-default-and-booted", test_good);
         g_test_add_func("/boot/generation-choice/refuses-a-default-that-cannot-be", test_refused);
         g_test_add_func("/boot/generation-choice/protects-all-that-may-be-booted", test_same_toplevel);
         g_test_add_func("/boot/generation-choice/can-be-made-again", test_again);
+        g_test_add_func("/boot/generation-choice/newest-confirmed-one-of-each-profile-over-the-limit", test_confirmed);
         return g_test_run();
 }
