@@ -23,22 +23,33 @@ void image_builder_done(ImageBuilder *builder) {
         *builder = (ImageBuilder){};
 }
 
+int boot_loader_read(const Context *context, Buffer *ret, char **ret_version, Failure *failure) {
+        const char *path = context->settings->loader;
+        _cleanup_(buffer_done) Buffer loader = {};
+        int r;
+
+        r = pe_binary_read(context, path, "The boot loader", &loader, failure);
+        if (r < 0)
+                return r;
+        if (authenticode_check_form(buffer_span(&loader)) < 0)
+                return failure_set(failure, CONDITION_BAD_IMAGE, "The boot loader %s%s cannot be signed: it is damaged",
+                                   context->root, path);
+        r = loader_version_find(buffer_span(&loader), ret_version);
+        if (r == -ENOENT)
+                return failure_set(failure, CONDITION_BAD_IMAGE, "The boot loader %s%s is no systemd-boot",
+                                   context->root, path);
+        if (r < 0)
+                return r;
+        *ret = TAKE_STRUCT(loader);
+        return 0;
+}
+
 int image_builder_init(ImageBuilder *builder, const Context *context, Signer *signer, Failure *failure) {
-        const Settings *settings = context->settings;
         int r;
 
         *builder = (ImageBuilder){.signer = signer};
         r = stub_shelf_new(context, &builder->stubs, failure);
-        if (r < 0)
-                return r;
-        r = pe_binary_read(context, settings->loader, "The boot loader", &builder->loader, failure);
-        if (r < 0)
-                return r;
-        r = loader_version_find(buffer_span(&builder->loader), &builder->loader_version);
-        if (r == -ENOENT)
-                return failure_set(failure, CONDITION_BAD_IMAGE, "The boot loader %s%s is no systemd-boot",
-                                   context->root, settings->loader);
-        return r;
+        return r < 0 ? r : boot_loader_read(context, &builder->loader, &builder->loader_version, failure);
 }
 
 uint64_t image_builder_estimate(Span stub, const BootImage *image) {

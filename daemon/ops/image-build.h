@@ -18,6 +18,10 @@ typedef struct ImageBuilder {
         char *loader_version;
 } ImageBuilder;
 
+/* Reads the boot loader of CONTEXT's configuration. BadImage, naming the file, if it is missing, cannot be signed or is
+ * no systemd-boot. The caller owns both. */
+int boot_loader_read(const Context *context, Buffer *ret, char **ret_version, Failure *failure);
+
 /* Reads stub and boot loader of CONTEXT's configuration. BadImage, naming the file, if one is missing or not what it
  * should be. Takes SIGNER over, also on failure. */
 int image_builder_init(ImageBuilder *builder, const Context *context, Signer *signer, Failure *failure);

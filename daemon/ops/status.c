@@ -12,6 +12,7 @@
 #include "daemon/ops/boot-check.h"
 #include "daemon/ops/certificate-record.h"
 #include "daemon/ops/context.h"
+#include "daemon/ops/image-build.h"
 #include "daemon/ops/survey.h"
 #include "daemon/ops/system.h"
 #include "daemon/util/file.h"
@@ -316,6 +317,16 @@ static int judge_partition(const Context *context, StatusResult *status, const S
         return r;
 }
 
+/* What the next sync would take. */
+static int check_loader(const Context *context, StatusResult *status) {
+        _cleanup_(failure_done) Failure failure = {};
+        _cleanup_(free_pointer) char *version = NULL;
+        _cleanup_(buffer_done) Buffer loader = {};
+        int r = boot_loader_read(context, &loader, &version, &failure);
+
+        return r < 0 ? add_failure(status, r, &failure) : 0;
+}
+
 static int read_partition(const Context *context, Survey *survey, StatusResult *status) {
         _cleanup_(failure_done) Failure failure = {};
         _cleanup_(failure_done) Failure no_stub = {};
@@ -324,6 +335,8 @@ static int read_partition(const Context *context, Survey *survey, StatusResult *
         r = survey_stubs(context, survey, &no_stub);
         if (r < 0)
                 r = add_failure(status, r, &no_stub);
+        if (r >= 0)
+                r = check_loader(context, status);
         if (r < 0)
                 return r;
         r = survey_partition(context, survey, &failure);

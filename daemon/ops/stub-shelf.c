@@ -9,6 +9,7 @@
 
 #include "daemon/boot/boot-image.h"
 #include "daemon/boot/store-link.h"
+#include "daemon/pe/authenticode.h"
 #include "daemon/pe/pe-assemble.h"
 #include "daemon/pe/pe-image.h"
 #include "daemon/util/file.h"
@@ -71,12 +72,42 @@ static int add(StubShelf *shelf, char *path, Buffer *bytes) {
         return 0;
 }
 
+static const char *room_problem(int error) {
+        return error == -ENOSPC || error == -E2BIG ? "its headers have no room for more"
+               : error == -EEXIST                  ? "it has one of them already"
+                                                   : "its own are not laid out like an image's";
+}
+
+/* Whether an image can be made of it, and signed: better known now than when something is written. */
+static int check_room(Span stub, const char *what, const char *root, const char *path, Failure *failure) {
+        static const char *const names[] = {LANZA_SECTION_OSREL,  LANZA_SECTION_CMDLINE,
+                                            LANZA_SECTION_KERNEL, LANZA_SECTION_KERNEL_HASH,
+                                            LANZA_SECTION_INITRD, LANZA_SECTION_INITRD_HASH};
+        PeNewSection sections[ARRAY_LENGTH(names)];
+        _cleanup_(buffer_done) Buffer image = {};
+        int r;
+
+        _Static_assert(ARRAY_LENGTH(names) == BOOT_IMAGE_SECTIONS_MAX, "an image has other sections");
+        for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+                sections[i] = (PeNewSection){names[i], span_from_string("-")};
+        r = pe_assemble(stub, sections, ARRAY_LENGTH(sections), &image);
+        if (r >= 0)
+                r = authenticode_check_form(buffer_span(&image));
+        if (r < 0 && r != -ENOMEM)
+                return failure_set(failure, CONDITION_BAD_IMAGE, "%s %s%s cannot take the sections of an image: %s",
+                                   what, root, path, room_problem(r));
+        return r;
+}
+
 int stub_shelf_new(const Context *context, StubShelf **ret, Failure *failure) {
+        const char *path = context->settings->stub;
         _cleanup_(buffer_done) Buffer bytes = {};
         StubShelf *shelf;
         int r;
 
-        r = pe_binary_read(context, context->settings->stub, "The stub", &bytes, failure);
+        r = pe_binary_read(context, path, "The stub", &bytes, failure);
+        if (r >= 0)
+                r = check_room(buffer_span(&bytes), "The stub", context->root, path, failure);
         if (r < 0)
                 return r;
         shelf = calloc(1, sizeof(*shelf));
@@ -90,20 +121,6 @@ int stub_shelf_new(const Context *context, StubShelf **ret, Failure *failure) {
         }
         *ret = shelf;
         return 0;
-}
-
-/* Whether an image can be made of it: better known now than when it is written. */
-static int check_room(Span stub) {
-        static const char *const names[] = {LANZA_SECTION_OSREL,  LANZA_SECTION_CMDLINE,
-                                            LANZA_SECTION_KERNEL, LANZA_SECTION_KERNEL_HASH,
-                                            LANZA_SECTION_INITRD, LANZA_SECTION_INITRD_HASH};
-        PeNewSection sections[ARRAY_LENGTH(names)];
-        _cleanup_(buffer_done) Buffer image = {};
-
-        _Static_assert(ARRAY_LENGTH(names) == BOOT_IMAGE_SECTIONS_MAX, "an image has other sections");
-        for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-                sections[i] = (PeNewSection){names[i], span_from_string("-")};
-        return pe_assemble(stub, sections, ARRAY_LENGTH(sections), &image);
 }
 
 static int read_own(StubShelf *shelf, const char *path, Failure *failure) {
@@ -122,10 +139,7 @@ static int read_own(StubShelf *shelf, const char *path, Failure *failure) {
         r = pe_binary_read(shelf->context, real, "Its stub", &bytes, failure);
         if (r < 0)
                 return r;
-        r = check_room(buffer_span(&bytes));
-        if (r < 0 && r != -ENOMEM)
-                return failure_set(failure, CONDITION_BAD_IMAGE, "Its stub %s cannot take the sections of an image",
-                                   path);
+        r = check_room(buffer_span(&bytes), "Its stub", "", path, failure);
         if (r < 0)
                 return r;
         copy = strdup(path);

@@ -19,7 +19,8 @@ int pe_binary_read(const Context *context, const char *path, const char *what, B
 
 typedef struct StubShelf StubShelf;
 
-/* Reads the configured stub, BadImage like the next. CONTEXT must outlive the shelf. */
+/* Reads the configured stub: BadImage, as above, and if it cannot take the sections of an image. CONTEXT must outlive
+ * the shelf. */
 int stub_shelf_new(const Context *context, StubShelf **ret, Failure *failure);
 StubShelf *stub_shelf_free(StubShelf *shelf); /* returns NULL */
 

@@ -194,6 +194,15 @@ int authenticode_sign(Buffer *image, Signer *signer, int64_t signing_time) {
         return attach(&parsed, end, buffer_span(&signature), image);
 }
 
+int authenticode_check_form(Span image) {
+        PeImage parsed;
+        uint64_t end;
+        int r;
+
+        r = pe_image_parse(image, &parsed);
+        return r < 0 ? r : find_end(&parsed, &end);
+}
+
 /* The data of an entry whose LENGTH bytes are in the table. */
 static int read_entry(Span entry, AuthenticodeEntry *ret) {
         AuthenticodeEntry result = {};

@@ -26,6 +26,9 @@ int authenticode_digest(const PeImage *image, DigestAlgorithm algorithm, uint8_t
  * any failure IMAGE is as it was. */
 int authenticode_sign(Buffer *image, Signer *signer, int64_t signing_time);
 
+/* What authenticode_sign() would say of the form of IMAGE: 0 or -EBADMSG. */
+int authenticode_check_form(Span image);
+
 /* One entry of a certificate table. */
 typedef struct AuthenticodeEntry {
         bool is_pkcs7; /* false: a kind that firmware passes over */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/util/file.h"
+#include "tests/lib/pe-fixture.h"
 #include "tests/lib/test-folder.h"
 #include "tests/lib/test-program.h"
 #include "tests/ops/machine-fixture.h"
@@ -355,8 +356,11 @@ static void test_unsigned_tree(void) {
 static void test_new_stub(void) {
         _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
         g_autofree char *before = NULL, *after = NULL, *stub = test_path(machine->root, MACHINE_STUB);
-        g_autoptr(GBytes) other = machine_application("another stub");
+        GByteArray *bytes = pe_fixture_stub();
+        g_autoptr(GBytes) other = NULL;
 
+        bytes->data[bytes->len - 1] ^= 1;
+        other = g_byte_array_free_to_bytes(bytes);
         sync_well(machine);
         before = machine_snapshot(machine, "boot");
         test_write_bytes(machine->root, MACHINE_STUB, other, 0644);
