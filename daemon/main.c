@@ -13,11 +13,19 @@
 #include "daemon/service.h"
 
 /* Whoever starts us with standard descriptors closed must not find messages in the files that would get their numbers.
- * Standard output becomes one that cannot be written to: a result that nobody gets is a failure. */
+ * Standard output becomes one that cannot be written to: a result that nobody gets is a failure. One that is closed on
+ * exec was not there when we began: a library took its number for a file of its own, before main(), as libefivar does.
+ */
 static void open_standard_descriptors(void) {
-        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-                if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+                int flags = fcntl(fd, F_GETFD), null;
+
+                if (flags >= 0 && !(flags & FD_CLOEXEC))
+                        continue;
+                null = open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+                if (null < 0 || (null != fd && (dup2(null, fd) < 0 || close(null) < 0)))
                         _exit(EXIT_FAILURE);
+        }
 }
 
 /* Private keys pass through memory: no core dump, and no debugger of the same user. */
