@@ -191,7 +191,9 @@ def test_service_cannot():
         with Bus(VERSION, name, "It cannot\x1b", answers={"sync": [0, BOOTABLE]}) as bus:
             output, errors = hook(bus, "--json=short")
             assert json.loads(output) == BOOTABLE and "done without it" in errors, (output, errors)
-            assert "\x1b" not in errors and ("It cannot?" in errors) == (name != "leave"), errors
+            # libsystemd's newer versions escape what the older ones hand on.
+            said = "It cannot?" in errors or r"It cannot\x1b" in errors
+            assert "\x1b" not in errors and said == (name != "leave"), errors
             assert [words[0] for words in bus.words()] == ["initrd-secrets", "sync"]
         with Bus(VERSION, name, "It cannot", answers={"sync": [3, {"error": {"name": ERROR + "EspReadOnly", "message": "No"}}]}) as bus:
             hook(bus, status=3)

@@ -474,8 +474,8 @@ static void test_real_keys(void) {
         _cleanup_(test_folder_cleanup) char *folder = make_bundle();
         _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
         g_autofree char *key = test_path(folder, KEY), *certificate = test_path(folder, CERTIFICATE), *output = NULL;
-        const char *arguments[] = {"openssl",  "x509",   "-in",  certificate,        "-noout",
-                                   "-subject", "-dates", "-ext", "basicConstraints", NULL};
+        const char *arguments[] = {"openssl",  "x509",    "-in",    certificate, "-noout",           "-subject",
+                                   "-nameopt", "rfc2253", "-dates", "-ext",      "basicConstraints", NULL};
         _cleanup_(signer_freep) Signer *signer = NULL;
         g_autoptr(GError) error = NULL;
 
@@ -488,7 +488,7 @@ static void test_real_keys(void) {
 
         g_spawn_sync(NULL, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &output, NULL, NULL, &error);
         g_assert_no_error(error);
-        g_assert_nonnull(strstr(output, "CN = host.example db"));
+        g_assert_nonnull(strstr(output, "CN=host.example db"));
         g_assert_nonnull(strstr(output, "notBefore=Nov 14 22:13:20 2023 GMT"));
         g_assert_nonnull(strstr(output, "notAfter=Nov 14"));
         g_assert_nonnull(strstr(output, "2033 GMT"));
