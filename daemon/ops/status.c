@@ -2,11 +2,13 @@
 #include "daemon/ops/status.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/esp/esp-names.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/firmware/signature-list.h"
 #include "daemon/ops/boot-check.h"
@@ -359,6 +361,109 @@ static int read_generations(const Context *context, Survey *survey, StatusResult
         return r;
 }
 
+/* The toplevel that is to be the default, where nobody names another. */
+static const char *intended_default(const Survey *survey) {
+        const SurveyGeneration *generations = survey->generations.items;
+
+        for (size_t i = 0; i < survey->generations.count; i++)
+                if (generations[i].current && strcmp(generations[i].profile, "system") == 0)
+                        return generations[i].toplevel;
+        return NULL;
+}
+
+static const SurveyImage *find_started(const Survey *survey, const char *partition) {
+        const SurveyImage *images = survey->images.items;
+
+        for (size_t i = 0; i < survey->images.count; i++)
+                if (images[i].is_default && strcmp(images[i].partition, partition) == 0)
+                        return &images[i];
+        return NULL;
+}
+
+/* The image of TOPLEVEL on PARTITION that has no tries left; NULL if there is none, or another that can be started. */
+static const SurveyImage *find_used_up(const Survey *survey, const char *partition, const char *toplevel) {
+        const SurveyImage *images = survey->images.items, *found = NULL;
+
+        for (size_t i = 0; i < survey->images.count; i++) {
+                if (!images[i].ours || strcmp(images[i].partition, partition) != 0 ||
+                    strcmp(images[i].toplevel ?: "", toplevel) != 0)
+                        continue;
+                if (!images[i].counted || images[i].tries_left > 0)
+                        return NULL;
+                found = &images[i];
+        }
+        return found;
+}
+
+/* How to give IMAGE new tries, or (where nothing is counted) to take its counter away. Owned. */
+static char *retry_hint(const Context *context, const SurveyImage *image) {
+        unsigned tries = context->settings->tries;
+        char counter[16] = "", *hint;
+
+        if (tries > 0)
+                snprintf(counter, sizeof(counter), "+%u", tries);
+        return asprintf(&hint,
+                        "Make a generation that starts, or one that does the default. Once what kept this one from it "
+                        "is mended, 'mv %1$s/%2$s/%3$s %1$s/%2$s/%4$.*5$s%6$s.efi' lets it be tried again.",
+                        image->partition, ESP_IMAGE_FOLDER, image->name, image->name, (int)strcspn(image->name, "+"),
+                        counter) < 0
+                       ? NULL
+                       : hint;
+}
+
+static int judge_default_tries(const Context *context, StatusResult *status, const Survey *survey,
+                               const char *partition) {
+        const char *toplevel = intended_default(survey);
+        const SurveyImage *image = toplevel ? find_used_up(survey, partition, toplevel) : NULL,
+                          *started = find_started(survey, partition);
+        _cleanup_(free_pointer) char *hint = NULL;
+
+        /* What still runs from its last try is judged by that. */
+        if (!image || image->booted || (image == started && context->settings->tries == 0))
+                return 0;
+        hint = retry_hint(context, image);
+        if (!hint)
+                return -ENOMEM;
+        if (image == started)
+                return add_format(&status->problems, hint,
+                                  "The default entry, %s, has no tries left, nor has any other: it is started all the "
+                                  "same",
+                                  image->name);
+        return add_format(&status->problems, hint, "The default entry, %s, has no tries left: %s is started",
+                          image->name, started ? started->name : "another");
+}
+
+static int judge_booted_tries(StatusResult *status, const SurveyImage *image) {
+        if (!image->booted || !image->counted)
+                return 0;
+        if (image->tries_left == 0)
+                return add_format(
+                        &status->problems,
+                        "If all is well, 'systemctl start systemd-bless-boot.service' confirms it. On its own "
+                        "that service does so once boot-complete.target is reached.",
+                        "%s was booted with its last try, and is not confirmed good: other entries come before "
+                        "it at the next start",
+                        image->name);
+        return add_format(
+                &status->notes,
+                "systemd-bless-boot.service does that once boot-complete.target is reached; 'systemctl status "
+                "systemd-bless-boot.service boot-complete.target' shows both.",
+                "%s was booted, and is not confirmed good yet (tries left: %" PRIu64 ")", image->name,
+                image->tries_left);
+}
+
+static int judge_counting(const Context *context, StatusResult *status, const Survey *survey) {
+        const SurveyPartition *partitions = survey->partitions.items;
+        const SurveyImage *images = survey->images.items;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < survey->partitions.count; i++)
+                r = judge_default_tries(context, status, survey, partitions[i].path);
+        for (size_t i = 0; r >= 0 && i < survey->images.count; i++)
+                r = judge_booted_tries(status, &images[i]);
+        return r;
+}
+
 /* What the machine has, and what is wrong with it. */
 static int read_system(const Context *context, StatusResult *status) {
         _cleanup_(survey_done) Survey survey = {};
@@ -369,6 +474,8 @@ static int read_system(const Context *context, StatusResult *status) {
                 r = read_generations(context, &survey, status);
         if (r >= 0)
                 r = read_partition(context, &survey, status);
+        if (r >= 0)
+                r = judge_counting(context, status, &survey);
         if (r < 0)
                 return r;
         status->booted_entry = TAKE_POINTER(survey.booted_entry);

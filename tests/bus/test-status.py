@@ -193,6 +193,84 @@ def test_damaged():
         machine.expect(ENFORCED)
 
 
+class Counting(Ready):
+    """With boot counting, and a generation that is to be confirmed good: the default."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.write("etc/lanza/lanzad.conf", "[Boot]\nTries=2\n")
+        self.add_generation(3)
+        self.ask("sync")
+        self.expect(ENFORCED, images=3)
+        return self
+
+    def image(self, number):
+        found, = (self.root / "boot/EFI/Linux").glob(f"nixos-generation-{number}-*")
+        return found
+
+    def set_counter(self, number, counter):
+        """As systemd-boot and systemd-bless-boot do. Returns the new name."""
+        image = self.image(number)
+        return image.rename(image.with_name(re.split(r"[+.]", image.name)[0] + counter + ".efi")).name
+
+    def retry(self, old):
+        new = re.sub(r"\+.*", "+2.efi", old)
+        return (
+            "Make a generation that starts, or one that does the default. Once what kept this one from it is mended, "
+            f"'mv /boot/EFI/Linux/{old} /boot/EFI/Linux/{new}' lets it be tried again."
+        )
+
+    def mend(self, hint):
+        """Runs the command in it inside the tree."""
+        subprocess.run(re.search("'([^']+)'", hint).group(1).replace(" /", f" {self.root}/").split(), check=True)
+
+
+def test_used_up():
+    with Counting() as machine:
+        name = machine.set_counter(3, "+0-2")
+        problem = f"The default entry, {name}, has no tries left: {machine.image(2).name} is started", machine.retry(name)
+        machine.expect(ENFORCED, images=3, problems=[problem])
+        assert re.search(rf"^{re.escape(name)} .*0 tries left", machine.ask("list"), re.MULTILINE), machine.ask("list")
+        machine.mend(problem[1])
+        machine.expect(ENFORCED, images=3)
+        assert machine.image(3).name.endswith("+2.efi")
+
+        for number in (1, 2, 3):
+            name = machine.set_counter(number, "+0-2")
+        message = f"The default entry, {name}, has no tries left, nor has any other: it is started all the same"
+        machine.expect(ENFORCED, images=3, problems=[(message, machine.retry(name))])
+        # Where nothing is counted its name is the default, and its counter means nothing.
+        machine.write("etc/lanza/lanzad.conf", "")
+        machine.ask("sync")
+        machine.expect(ENFORCED, images=3)
+
+
+def test_unconfirmed():
+    """What was booted is found under whatever counter it has by now."""
+    with Counting() as machine:
+        booted = machine.image(3).name.lower()
+        machine.set_loader_variable("LoaderEntrySelected", booted)
+        facts = [("Booted", booted)]
+        for counter, notes, problems in (
+            ("+1-1", [(
+                "{} was booted, and is not confirmed good yet (tries left: 1)",
+                "systemd-bless-boot.service does that once boot-complete.target is reached; 'systemctl status "
+                "systemd-bless-boot.service boot-complete.target' shows both.",
+            )], []),
+            ("+0-2", [], [(
+                "{} was booted with its last try, and is not confirmed good: other entries come before it at the next start",
+                "If all is well, 'systemctl start systemd-bless-boot.service' confirms it. On its own that service does so "
+                "once boot-complete.target is reached.",
+            )]),
+            ("", [], []),
+        ):  # fmt: skip
+            name = machine.set_counter(3, counter)
+            machine.expect(ENFORCED, facts=facts, images=3, booted_entry=booted,
+                           notes=[(message.format(name), hint) for message, hint in notes],
+                           problems=[(message.format(name), hint) for message, hint in problems])
+            assert re.search(rf"^{re.escape(name)} .*booted", machine.ask("list"), re.MULTILINE), machine.ask("list")
+
+
 class Running:
     """Programs that see nothing but a system's tree, so that it is for them the one that runs."""
 
@@ -266,6 +344,8 @@ TESTS = {
     "finds-what-overrides-the-default": test_override,
     "finds-an-esp-that-others-can-read": test_readable,
     "notes-images-with-another-stub": test_old_stub,
+    "finds-that-the-default-has-no-tries-left": test_used_up,
+    "shows-a-start-that-was-not-confirmed-good": test_unconfirmed,
     "finds-images-that-cannot-be-booted": test_damaged,
     "finds-malformed-generations": test_malformed,
 }
