@@ -20,6 +20,7 @@ static void print_partition(json_t *partition, bool dry_run) {
                 {"loaders-written", "  wrote ", "  would write "},
                 {"images-removed", "  removed ", "  would remove "},
                 {"contents-removed", "  removed ", "  would remove "},
+                {"left-out", "  no room for ", "  no room for "},
                 {"left-alone", "  left alone, not provably lanzad's: ", "  would leave alone, not provably lanzad's: "},
         };
         char written[SIZE_TEXT_MAX], removed[SIZE_TEXT_MAX];

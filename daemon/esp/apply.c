@@ -13,6 +13,8 @@
  *   otherwise, and a cut may show the old entry with someone else's bytes);
  * - images appear after their contents and go before them.
  *
+ * Where room had to be made, removals come before the writing phases too, and end with the same barriers.
+ *
  * There is a barrier before the first write too: another program may have removed files without one. */
 
 #include "daemon/esp/apply.h"
@@ -443,6 +445,14 @@ static int run_phase(Apply *apply, const Step *steps, size_t count, Failure *fai
         return 0;
 }
 
+/* Whether a step from FROM up to TO writes. */
+static bool writes(const Step *from, const Step *to) {
+        for (; from < to; from++)
+                if (is_write(from->kind))
+                        return true;
+        return false;
+}
+
 static int run_phases(Apply *apply, Failure *failure) {
         const Plan *plan = apply->plan;
         size_t from = 0, to;
@@ -455,7 +465,7 @@ static int run_phases(Apply *apply, Failure *failure) {
                         to++;
                 r = run_phase(apply, plan->steps + from, to - from, failure);
                 if (r < 0) {
-                        apply->result->all_written = kind > STEP_WRITE_LOADER_CONF;
+                        apply->result->all_written = !writes(plan->steps + from, plan->steps + plan->step_count);
                         return r;
                 }
                 from = to;

@@ -37,6 +37,16 @@ static const EspContent *find_content(const Planner *planner, const char *name) 
         return from < to ? &planner->inventory->contents[planner->contents.entries[from].value] : NULL;
 }
 
+/* Whether an image for which there is room is to have the content. */
+static bool is_wanted(const Planner *planner, const WantedContent *content) {
+        if (!planner->evicted)
+                return true;
+        for (size_t i = 0; i < planner->wanted->image_count; i++)
+                if (!planner->evicted[i] && string_list_has_name(&planner->wanted->images[i].contents, content->name))
+                        return true;
+        return false;
+}
+
 static int collect_references(Planner *planner) {
         const Wanted *wanted = planner->wanted;
         int r;
@@ -64,6 +74,8 @@ static int collect_references(Planner *planner) {
         for (size_t i = 0; i < wanted->content_count; i++) {
                 _cleanup_(free_pointer) char *path = path_join(ESP_CONTENT_FOLDER, wanted->contents[i].name);
 
+                if (!is_wanted(planner, &wanted->contents[i]))
+                        continue;
                 if (!path)
                         return -ENOMEM;
                 r = name_index_add(&planner->references, path, i);
@@ -132,7 +144,7 @@ static int judge_entries(Planner *planner) {
         return r;
 }
 
-int planner_remove_contents(Planner *planner) {
+int planner_judge_contents(Planner *planner) {
         int r;
 
         r = judge_entries(planner);
@@ -151,10 +163,25 @@ int planner_remove_contents(Planner *planner) {
                 if (!path)
                         return -ENOMEM;
                 name_index_find(&planner->references, path, &from, &to);
-                if (!content->regular || !content->exact_form || from < to || planner_is_twin(planner, path))
+                planner->garbage[i] =
+                        content->regular && content->exact_form && from == to && !planner_is_twin(planner, path);
+        }
+        return 0;
+}
+
+int planner_remove_contents(Planner *planner) {
+        int r;
+
+        for (size_t i = 0; i < planner->inventory->content_count; i++) {
+                const EspContent *content = &planner->inventory->contents[i];
+
+                if (!planner->garbage[i])
                         continue;
-                r = planner_add_step(planner, (Step){.kind = STEP_REMOVE_CONTENT, .path = TAKE_POINTER(path)}, 0,
-                                     content->size);
+                r = planner_add_step(planner,
+                                     (Step){.kind = STEP_REMOVE_CONTENT,
+                                            .path = path_join(ESP_CONTENT_FOLDER, content->name),
+                                            .early = planner->early_contents[i]},
+                                     0, content->size);
                 if (r < 0)
                         return r;
         }

@@ -11,7 +11,7 @@
 #include "daemon/esp/planner.h"
 #include "daemon/util/file.h"
 
-static bool is_booted(const Planner *planner, const EspImage *image) {
+bool planner_is_booted(const Planner *planner, const EspImage *image) {
         const Wanted *wanted = planner->wanted;
 
         if (planner->booted_entry_found)
@@ -58,7 +58,7 @@ static int is_up_to_date(const Planner *planner, const EspImage *image, const Wa
         r = is_twin(planner, image, ret);
         if (r < 0 || *ret)
                 return r;
-        if (is_booted(planner, image)) {
+        if (planner_is_booted(planner, image)) {
                 *ret = true; /* it did boot: it stays until another one has */
                 return 0;
         }
@@ -95,7 +95,7 @@ static const EspImage *find_predecessor(const Planner *planner, const WantedImag
                     image_name_parse(image->name, planner->wanted->token, &other) < 0 ||
                     !span_equal(name.identity, other.identity))
                         continue;
-                if (is_booted(planner, image))
+                if (planner_is_booted(planner, image))
                         return image;
                 if (!found || has_better_counter(image->name, found->name))
                         found = image;
@@ -180,6 +180,7 @@ static int skip_image(Planner *planner, const WantedImage *wanted, const char *o
 
 static int keep_image(Planner *planner, const WantedImage *wanted, size_t n) {
         planner->fates[n] = FATE_KEPT;
+        planner->heirs[n] = wanted - planner->wanted->images;
         planner->plan.images_kept++;
         if (wanted->is_default)
                 planner->plan.kept_default = planner->inventory->images[n].name;
@@ -212,8 +213,10 @@ static int plan_image(Planner *planner, size_t n, Failure *failure) {
         else if (blocked || blocked_content)
                 return skip_image(planner, wanted, blocked_content ?: wanted->name, failure);
         else {
-                if (replaced >= 0)
+                if (replaced >= 0) {
                         planner->fates[replaced] = FATE_REPLACED;
+                        planner->heirs[replaced] = n;
+                }
                 r = add_image_step(planner, wanted, replaced >= 0 ? &planner->inventory->images[replaced] : NULL);
                 if (r < 0)
                         return r;
@@ -229,6 +232,8 @@ int planner_write_images(Planner *planner, Failure *failure) {
         int r;
 
         for (size_t i = 0; i < planner->wanted->image_count; i++) {
+                if (planner_is_evicted(planner, i))
+                        continue;
                 r = plan_image(planner, i, failure);
                 if (r < 0)
                         return r;
@@ -266,7 +271,7 @@ static int is_shielded(const Planner *planner, const EspImage *image, bool *ret)
 /* Whether IMAGE starts a system whose wanted image is not going to be there: then it is all that this system has. */
 static bool is_last_resort(const Planner *planner, const EspImage *image) {
         for (size_t i = 0; i < planner->wanted->image_count; i++)
-                if (!planner->satisfied[i] && image->facts.toplevel &&
+                if (!planner->satisfied[i] && !planner_is_evicted(planner, i) && image->facts.toplevel &&
                     strcmp(planner->wanted->images[i].toplevel, image->facts.toplevel) == 0)
                         return true;
         return false;
@@ -287,7 +292,7 @@ static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
         int r;
 
         *fate = FATE_STAYS;
-        if (!image->regular || !image->our_form || is_booted(planner, image))
+        if (!image->regular || !image->our_form || planner_is_booted(planner, image))
                 return 0;
         r = is_shielded(planner, image, &shielded);
         if (r < 0 || shielded)
@@ -343,11 +348,13 @@ int planner_remove_images(Planner *planner) {
         for (size_t i = 0; i < planner->inventory->image_count; i++) {
                 const EspImage *image = &planner->inventory->images[i];
 
-                if (planner->fates[i] != FATE_GOES)
+                if (planner->fates[i] != FATE_GOES && !planner->early[i])
                         continue;
-                r = planner_add_step(
-                        planner, (Step){.kind = STEP_REMOVE_IMAGE, .path = path_join(ESP_IMAGE_FOLDER, image->name)}, 0,
-                        image->size);
+                r = planner_add_step(planner,
+                                     (Step){.kind = STEP_REMOVE_IMAGE,
+                                            .path = path_join(ESP_IMAGE_FOLDER, image->name),
+                                            .early = planner->early[i]},
+                                     0, image->size);
                 if (r < 0)
                         return r;
         }

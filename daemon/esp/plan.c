@@ -9,13 +9,14 @@
  * 3. Which contents are missing; and which go, because no image that stays, and no entry of the boot loader, refers to
  *    them.
  * 4. Boot loaders and loader.conf.
+ * 5. Whether all that fits beside what is there. If not, what goes first; and if that is not enough, all of this again
+ *    without the oldest generations (plan-room.c).
  *
  * An image or entry that can't be read might refer to any content: as long as it stays, no content goes. */
 
 #include "daemon/esp/plan.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,20 +26,30 @@
 
 enum { CLUSTER_BYTES_DEFAULT = 512 };
 
-static void planner_done(Planner *planner) {
+void planner_done(Planner *planner) {
         name_index_done(&planner->images);
         name_index_done(&planner->contents);
         name_index_done(&planner->references);
         free(planner->fates);
+        free(planner->early);
+        free(planner->heirs);
+        free(planner->garbage);
+        free(planner->early_contents);
+        free(planner->evicted);
         free(planner->satisfied);
         free(planner->blocked);
         plan_done(&planner->plan);
 }
 
-static uint64_t in_clusters(const Planner *planner, uint64_t bytes) {
-        uint64_t rest = bytes % planner->cluster_bytes;
+uint64_t planner_clusters(const Planner *planner, uint64_t bytes) {
+        uint32_t cluster = planner->space.cluster_bytes ?: CLUSTER_BYTES_DEFAULT;
+        uint64_t rest = bytes % cluster;
 
-        return rest == 0 ? bytes : bytes - rest + planner->cluster_bytes;
+        return rest == 0 ? bytes : bytes - rest + cluster;
+}
+
+bool planner_is_evicted(const Planner *planner, size_t n) {
+        return planner->evicted && planner->evicted[n];
 }
 
 int planner_add_step(Planner *planner, Step step, uint64_t new_size, uint64_t old_size) {
@@ -60,8 +71,8 @@ int planner_add_step(Planner *planner, Step step, uint64_t new_size, uint64_t ol
                 plan->steps = steps;
                 planner->steps_allocated = allocated;
         }
-        step.takes = in_clusters(planner, new_size);
-        step.frees = in_clusters(planner, old_size);
+        step.takes = planner_clusters(planner, new_size);
+        step.frees = planner_clusters(planner, old_size);
         plan->takes += step.takes;
         plan->frees += step.frees;
         plan->steps[plan->step_count++] = step;
@@ -105,9 +116,14 @@ static int planner_prepare(Planner *planner) {
         int r;
 
         planner->fates = calloc(inventory->image_count + 1, sizeof(planner->fates[0]));
+        planner->early = calloc(inventory->image_count + 1, sizeof(planner->early[0]));
+        planner->heirs = calloc(inventory->image_count + 1, sizeof(planner->heirs[0]));
+        planner->garbage = calloc(inventory->content_count + 1, sizeof(planner->garbage[0]));
+        planner->early_contents = calloc(inventory->content_count + 1, sizeof(planner->early_contents[0]));
         planner->satisfied = calloc(wanted->image_count + 1, sizeof(planner->satisfied[0]));
         planner->blocked = calloc(wanted->content_count + 1, sizeof(planner->blocked[0]));
-        if (!planner->fates || !planner->satisfied || !planner->blocked)
+        if (!planner->fates || !planner->early || !planner->heirs || !planner->garbage || !planner->early_contents ||
+            !planner->satisfied || !planner->blocked)
                 return -ENOMEM;
 
         for (size_t i = 0; i < inventory->image_count; i++) {
@@ -129,47 +145,33 @@ static int planner_prepare(Planner *planner) {
         return 0;
 }
 
-/* Puts the steps into the order of their kinds. Those of one kind keep theirs. */
+/* Where in the order a step stands: left-over files, what makes room, what is written, what goes at the end. */
+static unsigned step_rank(const Step *step) {
+        if (step->kind == STEP_REMOVE_TEMPORARY)
+                return 0;
+        return step->early ? step->kind : STEP_KINDS + step->kind;
+}
+
+/* Puts the steps into their order. Those of one kind keep theirs. */
 static int order_steps(Plan *plan) {
         Step *ordered = calloc(plan->step_count + 1, sizeof(*ordered));
         size_t count = 0;
 
         if (!ordered)
                 return -ENOMEM;
-        for (StepKind kind = 0; kind < STEP_KINDS; kind++)
+        for (unsigned rank = 0; rank < 2 * STEP_KINDS; rank++)
                 for (size_t i = 0; i < plan->step_count; i++)
-                        if (plan->steps[i].kind == kind)
+                        if (step_rank(&plan->steps[i]) == rank)
                                 ordered[count++] = plan->steps[i];
         free(plan->steps);
         plan->steps = ordered;
         return 0;
 }
 
-/* Whether it fits while all that is replaced or removed is still there (but for left-over temporary files). */
-static int check_space(const Planner *planner, VolumeSpace space, Failure *failure) {
-        uint64_t available = space.free_bytes, garbage = 0;
-
-        for (size_t i = 0; i < planner->plan.step_count; i++) {
-                const Step *step = &planner->plan.steps[i];
-
-                if (step->kind == STEP_REMOVE_TEMPORARY)
-                        available += step->frees;
-                else
-                        garbage += step->frees;
-        }
-        if (planner->plan.takes <= available)
-                return 0;
-        return failure_set(failure, CONDITION_ESP_FULL,
-                           "The new boot files do not fit on the EFI system partition: %" PRIu64 " bytes are needed, "
-                           "%" PRIu64 " are free, %" PRIu64 " are missing (what is replaced or removed afterwards has "
-                           "%" PRIu64 ")",
-                           planner->plan.takes, available, planner->plan.takes - available, garbage);
-}
-
-static int run_planner(Planner *planner, VolumeSpace space, Failure *failure) {
+int planner_run(Planner *planner, Failure *failure) {
         static int (*const parts[])(Planner * planner) = {
-                planner_write_contents, planner_write_loaders,   planner_write_loader_conf,
-                planner_remove_images,  planner_remove_contents, remove_leftovers,
+                planner_judge_contents, planner_write_contents, planner_write_loaders, planner_write_loader_conf,
+                remove_leftovers,       planner_make_room,      planner_remove_images, planner_remove_contents,
         };
         int r;
 
@@ -193,21 +195,16 @@ static int run_planner(Planner *planner, VolumeSpace space, Failure *failure) {
                 if (r < 0)
                         return r;
         }
-        r = order_steps(&planner->plan);
-        if (r < 0)
-                return r;
-        return check_space(planner, space, failure);
+        return order_steps(&planner->plan);
 }
 
 int plan_make(const Inventory *inventory, const Wanted *wanted, VolumeSpace space, Plan *ret, Failure *failure) {
-        _cleanup_(planner_done) Planner planner = {
-                .inventory = inventory,
-                .wanted = wanted,
-                .cluster_bytes = space.cluster_bytes ?: CLUSTER_BYTES_DEFAULT,
-        };
+        _cleanup_(planner_done) Planner planner = {.inventory = inventory, .wanted = wanted, .space = space};
         int r;
 
-        r = run_planner(&planner, space, failure);
+        r = planner_run(&planner, failure);
+        if (r >= 0 && planner.missing > 0)
+                r = planner_leave_out(&planner, failure);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot plan the changes to the EFI system partition");
         *ret = TAKE_STRUCT(planner.plan);
@@ -220,6 +217,7 @@ void plan_done(Plan *plan) {
                 free(plan->steps[i].counter_from);
         }
         free(plan->steps);
+        string_list_done(&plan->left_out);
         string_list_done(&plan->warnings);
         string_list_done(&plan->left_alone);
         buffer_done(&plan->loader_conf);

@@ -31,7 +31,10 @@ typedef struct WantedImage {
         uint64_t size;       /* bytes once signed; an upper estimate is fine */
         unsigned tries;      /* boot counter of a new entry; 0: none */
         bool is_default;
-        void *source; /* the caller's: how to build it (apply.h) */
+        size_t group;      /* the same for a generation and its specialisations: they go together */
+        bool is_protected; /* never goes to make room; the default never does either */
+        int64_t made;      /* when its generation was, seconds since 1970: the oldest go first */
+        void *source;      /* the caller's: how to build it (apply.h) */
 } WantedImage;
 
 /* The generations that must not be judged: their document can't be read, so their images stay. */
@@ -77,7 +80,8 @@ int wanted_add_content(Wanted *wanted, const char *name, WantedContent **ret);
 int wanted_add_shielded(Wanted *wanted, const char *profile, uint64_t generation);
 
 /* Steps, in the order in which they are taken. Between two kinds stands a barrier: what comes later is not begun before
- * what came earlier is durable. (Making room first will be removing kinds ahead of the writing ones.) */
+ * what came earlier is durable. Where room must be made, removing steps stand ahead of the writing ones, in this order
+ * too (Step.early). */
 typedef enum StepKind {
         STEP_REMOVE_TEMPORARY,
         STEP_WRITE_CONTENT,
@@ -100,6 +104,7 @@ typedef struct Step {
         char *counter_from;
         const WantedContent *content; /* STEP_WRITE_CONTENT; borrowed from Wanted */
         const WantedImage *image;     /* STEP_WRITE_IMAGE; borrowed from Wanted */
+        bool early;                   /* removes before anything is written */
         uint64_t takes, frees;        /* bytes, in whole clusters */
 } Step;
 
@@ -111,6 +116,7 @@ typedef struct Plan {
         const WantedImage *default_image;  /* the default one, if it is or will be there; borrowed from Wanted */
         const char *kept_default;          /* the name of its file if that stays as it is; borrowed from Inventory */
         Buffer loader_conf;                /* STEP_WRITE_LOADER_CONF: its text */
+        StringList left_out;               /* titles of the generations for which there is no room */
         StringList warnings;               /* what could not be judged or replaced, as sentences */
         StringList left_alone;             /* paths of images of our form whose key and generation are both unknown */
 } Plan;
@@ -123,7 +129,10 @@ typedef struct VolumeSpace {
 /* Makes the plan. WANTED must outlive it, unchanged. An empty plan (no steps) means: nothing to write.
  *
  * CONDITION_NOTHING_BOOTABLE: no boot image would stand on the volume afterwards.
- * CONDITION_ESP_FULL: it does not fit beside what is there; the message says how many bytes are missing.
+ * Where not all that is wanted fits, garbage goes first, then the oldest generations, as many as needed (plan-room.c).
+ *
+ * CONDITION_ESP_FULL: not even what is protected fits; the message says how many bytes are missing, the hint what would
+ * free them.
  * CONDITION_FAILED: something that is no file stands under the name of the default image or of what it refers to. */
 int plan_make(const Inventory *inventory, const Wanted *wanted, VolumeSpace space, Plan *ret, Failure *failure);
 void plan_done(Plan *plan);

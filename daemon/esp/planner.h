@@ -17,20 +17,36 @@ typedef enum Fate {
 typedef struct Planner {
         const Inventory *inventory;
         const Wanted *wanted;
-        uint32_t cluster_bytes;
-        NameIndex images;           /* of the inventory, by entry name */
-        NameIndex contents;         /* of the inventory, by name */
-        NameIndex references;       /* paths that images refer to, which will be there */
-        Fate *fates;                /* one for each image of the inventory */
-        bool *satisfied;            /* for each wanted image: it is or will be there */
-        bool *blocked;              /* for each wanted content: something that is no file is in its place */
+        bool *evicted; /* for each wanted image: there is no room for it; NULL: for all of them */
+        VolumeSpace space;
+        NameIndex images;     /* of the inventory, by entry name */
+        NameIndex contents;   /* of the inventory, by name */
+        NameIndex references; /* paths that images refer to, which will be there */
+        Fate *fates;          /* one for each image of the inventory */
+        bool *early;          /* for each image of the inventory: it goes before anything is written */
+        size_t *heirs;        /* for each image of the inventory that is kept or replaced: which wanted one that is */
+        bool *garbage;        /* for each content of the inventory: it goes */
+        bool *early_contents; /* and that before anything is written */
+        bool *satisfied;      /* for each wanted image: it is or will be there */
+        bool *blocked;        /* for each wanted content: something that is no file is in its place */
         bool booted_entry_found;    /* the file that was booted is on this volume */
         bool keep_contents;         /* an image that can't be read stays */
         const char *loader_version; /* of the systemd-boot that will be there; NULL: not known */
         size_t bootable;            /* images of ours that will be there and could be booted */
         size_t steps_allocated;
+        uint64_t missing; /* bytes for which there is no room, whatever goes first; 0: it fits */
         Plan plan;
 } Planner;
+
+void planner_done(Planner *planner);
+
+/* Makes PLANNER's plan. It has only what describes the task; whether the plan fits says MISSING. */
+int planner_run(Planner *planner, Failure *failure);
+
+uint64_t planner_clusters(const Planner *planner, uint64_t bytes); /* in whole clusters */
+
+/* Whether there is no room for the wanted image number N. */
+bool planner_is_evicted(const Planner *planner, size_t n);
 
 /* Appends a step, and takes its strings over in any case (a path of NULL counts as out of memory). Sizes are of files,
  * in bytes: of what is written and of what goes; 0 if there is none. */
@@ -44,12 +60,19 @@ int planner_write_images(Planner *planner, Failure *failure);
 int planner_judge_images(Planner *planner);
 int planner_remove_images(Planner *planner);
 bool planner_removes_images(const Planner *planner);
+bool planner_is_booted(const Planner *planner, const EspImage *image);
 
 /* plan-contents.c. Examining comes before the images are planned, all else after. */
 int planner_examine_contents(Planner *planner);
 const char *planner_find_blocked_content(const Planner *planner, const WantedImage *image); /* NULL: none */
 int planner_write_contents(Planner *planner);
+int planner_judge_contents(Planner *planner);
 int planner_remove_contents(Planner *planner);
+
+/* plan-room.c. Making room, after everything was judged and before the steps that remove: what goes before anything is
+ * written, and whether that is enough. Leaving out: replaces PLANNER, whose plan does not fit, by one that does. */
+int planner_make_room(Planner *planner);
+int planner_leave_out(Planner *planner, Failure *failure);
 
 /* plan-loaders.c, plan-loader-conf.c: boot loaders, and then what they are told. */
 int planner_write_loaders(Planner *planner);

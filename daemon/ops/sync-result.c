@@ -17,6 +17,7 @@ static const Field partition_fields[] = {
         FIELD(SyncPartition, contents_kept, FIELD_UNSIGNED, "contents-kept"),
         FIELD(SyncPartition, contents_removed, FIELD_STRINGS, "contents-removed"),
         FIELD(SyncPartition, loaders_written, FIELD_STRINGS, "loaders-written"),
+        FIELD(SyncPartition, left_out, FIELD_STRINGS, "left-out"),
         FIELD(SyncPartition, left_alone, FIELD_STRINGS, "left-alone"),
         FIELD(SyncPartition, bytes_written, FIELD_UNSIGNED, "bytes-written"),
         FIELD(SyncPartition, bytes_removed, FIELD_UNSIGNED, "bytes-removed"),
@@ -47,6 +48,9 @@ static int add_partition(SyncResult *result, const EspVolume *volume, const Plan
                 return -ENOMEM;
         partition->images_kept = plan->images_kept;
         partition->contents_kept = plan->contents_kept;
+        for (size_t i = 0; i < plan->left_out.count; i++)
+                if (string_list_add(&partition->left_out, plan->left_out.items[i]) < 0)
+                        return -ENOMEM;
         for (size_t i = 0; i < plan->left_alone.count; i++)
                 if (string_list_add(&partition->left_alone, plan->left_alone.items[i]) < 0)
                         return -ENOMEM;

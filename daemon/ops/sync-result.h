@@ -16,6 +16,7 @@ typedef struct SyncPartition {
         StringList images_written, images_removed;     /* file names */
         StringList contents_written, contents_removed; /* file names */
         StringList loaders_written;                    /* paths; loader/loader.conf too */
+        StringList left_out;                           /* "generation 7": for want of room; with its specialisations */
         StringList left_alone; /* images of our form that are not provably ours: theirs is the decision of a person */
         uint64_t images_kept, contents_kept;
         uint64_t bytes_written, bytes_removed;

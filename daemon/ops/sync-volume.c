@@ -142,13 +142,14 @@ int sync_volume_apply(SyncRun *run, SyncVolume *volume, Failure *failure) {
         _cleanup_(failure_done) Failure problem = {};
         int r;
 
+        volume->in_part = volume->plan.left_out.count > 0;
         if (run->write->dry_run)
                 return sync_result_add_plan(run->result, &volume->volume, &volume->plan);
         r = apply(run, volume, &done, &problem);
         if (r < 0 && !done.all_written)
                 return failure_pass(failure, &problem, r);
         /* The machine boots what it should; what is left over is for the next run. */
-        volume->in_part = r < 0;
+        volume->in_part = volume->in_part || r < 0;
         if (r < 0)
                 r = string_list_add_format(&run->result->warnings,
                                            "Not all that nothing needs any more was removed: %s",

@@ -59,7 +59,9 @@ static int want_content(Wanted *wanted, ContentSource *source) {
         return 0;
 }
 
-static int want_image(WantedSystem *system, ImageSource *source, bool is_default) {
+/* GROUP: the same for all variants of GENERATION. */
+static int want_image(WantedSystem *system, const Generation *generation, size_t group, ImageSource *source,
+                      bool is_default) {
         WantedImage *image;
         int r;
 
@@ -73,6 +75,9 @@ static int want_image(WantedSystem *system, ImageSource *source, bool is_default
         image->size = image_builder_estimate(source->stub, &source->image);
         image->tries = system->context->settings->tries;
         image->is_default = is_default;
+        image->group = group;
+        image->made = generation->made;
+        image->is_protected = generation->is_booted;
         image->source = source;
         if (!image->name || !image->title || !image->toplevel)
                 return -ENOMEM;
@@ -141,7 +146,7 @@ static int add_generation(WantedSystem *system, const WantedRequest *request, co
                 return failure_pass(failure, &problem, r);
 
         for (size_t i = 0; r >= 0 && i < generation->variants.count; i++)
-                r = want_image(system, system->images[first + i],
+                r = want_image(system, generation, first, system->images[first + i],
                                holds_default && &generation->variants.items[i] == request->default_variant);
         return r;
 }

@@ -120,7 +120,7 @@ def test_whole_way():
         partition = result["partitions"][0]
         assert set(partition) == {
             "path", "default-entry", "images-written", "images-kept", "images-removed", "contents-written", "contents-kept",
-            "contents-removed", "loaders-written", "left-alone", "bytes-written", "bytes-removed",
+            "contents-removed", "loaders-written", "left-out", "left-alone", "bytes-written", "bytes-removed",
         }  # fmt: skip
         assert len(partition["images-written"]) == 2 and partition["images-kept"] == 0
         for name in partition["images-written"]:

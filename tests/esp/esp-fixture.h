@@ -147,6 +147,7 @@ static inline void want_generation(Wanted *wanted, const FakeGeneration *generat
         image->size = 2 * FAKE_IMAGE_PADDING;
         image->tries = generation->tries;
         image->is_default = generation->is_default;
+        image->group = generation->number;
         image->source = (void *)generation;
         want_content(wanted, image, CONTENT_KERNEL, generation->kernel);
         want_content(wanted, image, CONTENT_INITRD, generation->initrd);

@@ -45,7 +45,8 @@ static void test_clusters(Planning *planning, gconstpointer unused) {
 
 static void test_full(Planning *planning, gconstpointer unused) {
         want_generation(&planning->wanted, &three);
-        planning->space = (VolumeSpace){512 + 512 + 3072 - 1, 512};
+        /* Two contents and an image; a cluster of names in each of their folders, and EFI itself. */
+        planning->space = (VolumeSpace){512 + 512 + 3072 + 3 * 512 - 1, 512};
         assert_failure(planning, CONDITION_ESP_FULL, " 1 are missing");
 
         planning->space.free_bytes++;
@@ -56,10 +57,12 @@ static void test_full(Planning *planning, gconstpointer unused) {
 static void test_leftovers_count_as_space(Planning *planning, gconstpointer unused) {
         want_generation(&planning->wanted, &three);
         volume_write(&planning->volume, "EFI/nixos/LANZ0007.TMP", "left over");
-        planning->space = (VolumeSpace){512 + 3072, 512};
+        planning->space = (VolumeSpace){512 + 3072 + 3 * 512, 512};
         assert_plan(planning, "remove-temporary", g_strdup("EFI/nixos/LANZ0007.TMP"), "write-content", kernel("k3"),
                     "write-content", initrd("i3"), "write-image", image(&three), NULL);
 }
+
+/* --- Counters and damage -------------------------------------------------------------------------------------- */
 
 static void test_tries(Planning *planning, gconstpointer unused) {
         FakeGeneration counted = three;

@@ -9,6 +9,8 @@
 #define SYSTEMD "EFI/systemd/systemd-bootx64.efi"
 #define FALLBACK "EFI/BOOT/BOOTX64.EFI"
 
+enum { ROOM = 14 * MODEL_CLUSTER }; /* where there is not enough */
+
 /* Contents of a few clusters each. */
 static char *k1, *k2, *k3, *i1, *i2, *i3;
 
@@ -38,6 +40,7 @@ typedef struct Scenario {
         void (*prepare)(EspIo *io);
         const FakeGeneration *wanted[3];
         const FakeGeneration *booted; /* NULL: nothing of ours */
+        unsigned left_out;            /* so many of the wanted ones, for want of room */
 } Scenario;
 
 static void put(EspIo *io, const char *path, const char *text) {
@@ -110,11 +113,27 @@ static void prepare_damaged(EspIo *io) {
         put(io, "loader/loader.conf", "");
 }
 
+/* There is no room for all beside what is there: something goes first, and its clusters are written over. */
+static void prepare_full(EspIo *io) {
+        uint64_t free_bytes;
+
+        prepare_update(io);
+        for (unsigned i = 0; io->free_bytes(io, &free_bytes) >= 0 && free_bytes > ROOM; i++) {
+                unsigned clusters = MIN((free_bytes - ROOM) / MODEL_CLUSTER, MODEL_FILE_CLUSTERS);
+                g_autofree char *path = g_strdup_printf("EFI/nixos/somebody's-%u", i);
+                g_autofree char *text = g_strnfill(clusters * MODEL_CLUSTER, 's');
+
+                put(io, path, text);
+        }
+}
+
 static const Scenario scenarios[] = {
         {"fresh", prepare_fresh, {&three, &two, &one}, NULL},
         {"update", prepare_update, {&three, &two}, &one},
         {"rekey", prepare_rekey, {&three_rekeyed, &two_rekeyed}, &two},
         {"damaged", prepare_damaged, {&three, &two, &one}, &two},
+        {"full", prepare_full, {&three, &two}, &two},
+        {"too full", prepare_full, {&three, &two, &one}, &two, .left_out = 1},
 };
 
 static void want(const Scenario *scenario, Wanted *wanted) {
@@ -315,7 +334,7 @@ typedef struct Cutting {
         ModelDisk start, goal;
         bool had_loader;
         GRand *random;
-        unsigned states, read_only, twins; /* counted, to see that the test meets what it is about */
+        unsigned states, read_only, full, twins; /* counted, to see that the test meets what it is about */
 } Cutting;
 
 static void assert_invariant(Cutting *cutting, ModelDisk *disk, const char *when) {
@@ -339,12 +358,18 @@ static void finish(Cutting *cutting, const ModelDisk *disk, bool checked) {
         current_disk(model, after);
         assert_invariant(cutting, after, "after running again");
         if (r < 0) {
-                g_assert_false(checked);
-                g_assert_cmpint(failure.condition, ==, CONDITION_ESP_READ_ONLY);
-                g_assert_cmpuint(model->errors, ==, 1);
-                cutting->read_only++;
+                /* A cut also leaves clusters that nobody has until a check, and files that are nobody's. */
+                bool full = failure.condition == CONDITION_ESP_FULL && cutting->scenario->prepare == prepare_full;
+
+                if (!full)
+                        g_assert_cmpint(failure.condition, ==, CONDITION_ESP_READ_ONLY);
+                g_assert_cmpuint(model->errors, ==, full ? 0 : 1);
+                g_assert_true(!checked || (full && has_short_name(after)));
+                cutting->read_only += !full;
+                cutting->full += full;
                 model_disk_check(after, cutting->random);
-                finish(cutting, after, /* checked= */ true);
+                if (!checked)
+                        finish(cutting, after, /* checked= */ true);
         } else {
                 twins = has_leftover(after);
                 cutting->twins += twins;
@@ -492,7 +517,9 @@ static void test_scenario(gconstpointer data) {
         current_disk(model, &cutting->goal);
         assert_invariant(cutting, &cutting->goal, "uninterrupted");
         g_assert_cmpuint(model->errors, ==, 0);
-        for (unsigned i = 0; i < G_N_ELEMENTS(cutting->scenario->wanted) && cutting->scenario->wanted[i]; i++) {
+        for (unsigned i = 0;
+             i + cutting->scenario->left_out < G_N_ELEMENTS(cutting->scenario->wanted) && cutting->scenario->wanted[i];
+             i++) {
                 g_autofree char *name = fake_image_name(cutting->scenario->wanted[i]);
                 bool found = false;
 
@@ -503,8 +530,8 @@ static void test_scenario(gconstpointer data) {
         }
 
         cut_everywhere(cutting, model);
-        g_test_message("%u records, %u states, %u times read-only, %u times twins", model->log->len, cutting->states,
-                       cutting->read_only, cutting->twins);
+        g_test_message("%u records, %u states, %u times read-only, %u times full, %u times twins", model->log->len,
+                       cutting->states, cutting->read_only, cutting->full, cutting->twins);
         g_assert_cmpuint(cutting->states, >, 1000);
 
         model_free(builder);

@@ -2,7 +2,9 @@
 #include "tests/ops/machine-fixture.h"
 
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,7 +100,16 @@ Machine *machine_new(bool has_firmware) {
         return machine;
 }
 
+static void umount_esp(Machine *machine) {
+        g_autofree char *path = test_path(machine->root, "boot");
+
+        if (machine->has_small_esp)
+                g_assert_cmpint(umount(path), ==, 0);
+        machine->has_small_esp = false;
+}
+
 void machine_free(Machine *machine) {
+        umount_esp(machine);
         variables_free(machine->variables);
         settings_done(&machine->settings);
         test_folder_remove(machine->root);
@@ -118,6 +129,20 @@ void machine_set_keys(Machine *machine, const char *prefix) {
                 test_write_bytes(machine->root, to, bytes, 0600);
         }
         machine_write(machine, "var/lib/lanzad/GUID", "11111111-2222-3333-4444-555555555555\n");
+}
+
+void machine_mount_esp(Machine *machine, unsigned size) {
+        g_autofree char *path = test_path(machine->root, "boot");
+        g_autofree char *options = g_strdup_printf("size=%uk,mode=0700", size);
+        static bool is_private;
+
+        if (!is_private && unshare(CLONE_NEWNS) < 0)
+                g_assert_cmpint(unshare(CLONE_NEWUSER | CLONE_NEWNS), ==, 0);
+        is_private = true;
+        g_assert_cmpint(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), ==, 0);
+        umount_esp(machine);
+        g_assert_cmpint(mount("none", path, "tmpfs", 0, options), ==, 0);
+        machine->has_small_esp = true;
 }
 
 /* A file of the store that is named after its content. */

@@ -30,7 +30,8 @@ typedef struct Machine {
         bool is_service;      /* operations run as in the service, which runs no programs */
         bool needs_mount;     /* they take no folder for an ESP that is none */
         int64_t now;
-        char *waited_for; /* name of the last lock that an operation waited for */
+        bool has_small_esp; /* machine_mount_esp() */
+        char *waited_for;   /* name of the last lock that an operation waited for */
 } Machine;
 
 /* A machine with stub and boot loader, an empty ESP and neither keys nor generations. */
@@ -40,6 +41,9 @@ DEFINE_POINTER_CLEANUP(Machine *, machine_free)
 
 /* Gives it the keys of the test PKI, "PK", "KEK" and "db" behind PREFIX ("" or "foreign-"), in place of what it has. */
 void machine_set_keys(Machine *machine, const char *prefix);
+
+/* Lets the ESP be a file system of its own of so many KiB, in memory, that only this test sees. */
+void machine_mount_esp(Machine *machine, unsigned size);
 
 typedef struct MachineGeneration {
         unsigned number;
