@@ -72,11 +72,18 @@ class Package:
         return (self.root / path).read_text()
 
 
+def is_source(name):
+    """As package.nix has it."""
+    if name.startswith("tests/"):
+        return name.endswith("/build.mk")
+    return name == "Makefile" or name.startswith(("stubs/", "daemon/", "client/", "dbus/", "units/")) and not name.startswith("units/nixos/")
+
+
 def copy_source(folder):
-    """What a checkout has, with what is not committed yet."""
+    """What a checkout has of it, with what is not committed yet."""
     listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=SOURCE, stdout=subprocess.PIPE, check=True).stdout
     for name in listed.decode().split("\0"):
-        if name and (SOURCE / name).is_file() and not name.startswith("tests/fuzz/corpus/"):
+        if is_source(name) and (SOURCE / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(SOURCE / name, folder / name)
 
