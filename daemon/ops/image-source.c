@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/boot/store-file.h"
-#include "daemon/boot/store-link.h"
 #include "daemon/crypto/stream-digest.h"
 #include "daemon/esp/esp-names.h"
 #include "daemon/util/file.h"
@@ -59,36 +57,18 @@ static int add_content(ImageSource *source, const ImageSourceRequest *request, C
         return 0;
 }
 
-/* Whoever owns a folder on the way decides what is signed. What is missing is told by whoever opens it. */
-static int check_in_store(const Context *context, const char *path, Failure *failure) {
-        _cleanup_(free_pointer) char *real = NULL;
-        struct stat st;
-        int r = store_link_follow(context->root_fd, path, &real, &st);
-
-        if (r == -EXDEV)
-                return failure_set(failure, CONDITION_BAD_BOOTSPEC, "%s leads out of " GENERATION_STORE, path);
-        return r == -ENOMEM ? r : 0;
-}
-
 static int add_store_file(ImageSource *source, const ImageSourceRequest *request, ContentKind kind, const char *path,
                           uint64_t maximum, Failure *failure) {
-        _cleanup_(store_file_done) StoreFile file = {};
+        const StoreContent *file;
         ContentSource *content;
-        Sha256 hash;
         int r;
 
-        r = check_in_store(request->context, path, failure);
+        r = store_contents_find(request->store, path, maximum, &file, failure);
         if (r >= 0)
-                r = store_file_open(request->context->root_fd, path, maximum, &file, failure);
+                r = add_content(source, request, kind, &file->hash, file->size, &content);
         if (r < 0)
                 return r;
-        r = store_file_hash(&file, request->cache, &hash, failure);
-        if (r < 0)
-                return r;
-        r = add_content(source, request, kind, &hash, file.identity.size, &content);
-        if (r < 0)
-                return r;
-        content->path = strdup(file.identity.path);
+        content->path = strdup(file->path);
         return content->path ? 0 : -ENOMEM;
 }
 

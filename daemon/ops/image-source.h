@@ -8,9 +8,9 @@
 
 #include "daemon/boot/boot-image.h"
 #include "daemon/boot/generation.h"
-#include "daemon/boot/hash-cache.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/secrets-supply.h"
+#include "daemon/ops/store-contents.h"
 #include "daemon/ops/stub-shelf.h"
 #include "daemon/util/failure.h"
 #include "daemon/util/string-list.h"
@@ -41,7 +41,7 @@ typedef struct ImageSource {
 
 typedef struct ImageSourceRequest {
         const Context *context;
-        HashCache *cache;
+        StoreContents *store; /* what was met so far */
         StubShelf *stubs;
         const Certificate *certificate; /* of the signer; NULL: none */
         const Generation *generation;

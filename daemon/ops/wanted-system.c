@@ -28,6 +28,7 @@ void wanted_system_done(WantedSystem *system) {
                 free(system->images[i]);
         }
         free(system->images);
+        store_contents_free(system->store);
         string_list_done(&system->warnings);
         *system = (WantedSystem){};
 }
@@ -111,7 +112,7 @@ static int read_variants(WantedSystem *system, const WantedRequest *wanted, cons
         Signer *signer = system->builder->signer;
         ImageSourceRequest request = {
                 .context = system->context,
-                .cache = system->cache,
+                .store = system->store,
                 .stubs = system->builder->stubs,
                 .certificate = signer ? signer_certificate(signer) : NULL,
                 .generation = generation,
@@ -235,13 +236,15 @@ int wanted_system_init(WantedSystem *system, const Context *context, const Image
         Wanted *wanted = &system->wanted;
         int r;
 
-        *system = (WantedSystem){.context = context, .builder = builder, .cache = cache};
+        *system = (WantedSystem){.context = context, .builder = builder};
         wanted->garbage_only = request->garbage_only;
         wanted->renew_stubs = request->renew_stubs;
         wanted->has_signer = builder->signer != NULL;
         wanted->loader_size = image_builder_estimate_loader(builder);
 
-        r = set_text(&wanted->token, context->settings->entry_token);
+        r = store_contents_new(context, cache, &system->store);
+        if (r >= 0)
+                r = set_text(&wanted->token, context->settings->entry_token);
         if (r >= 0)
                 r = set_text(&wanted->loader_version, builder->loader_version);
         if (r >= 0)

@@ -27,9 +27,9 @@ typedef struct WantedSystem {
         bool has_secrets;    /* an initrd with secrets is among the contents */
         size_t kept_secrets; /* images whose secrets nobody handed in: they keep what they have */
 
-        const Context *context; /* borrowed, with the two below, until wanted_system_done() */
+        const Context *context; /* borrowed, with BUILDER, until wanted_system_done() */
         const ImageBuilder *builder;
-        HashCache *cache;
+        StoreContents *store;
 
         Ahead *ahead; /* builds these images, in this order; NULL: none */
         ImageSource **ahead_images;
