@@ -15,7 +15,8 @@
  *
  * Where room had to be made, removals come before the writing phases too, and end with the same barriers.
  *
- * There is a barrier before the first write too: another program may have removed files without one. */
+ * There is a barrier before the first write too: another program may have removed files without one. The file systems
+ * of the sources become durable meanwhile: nothing gets its name, and nothing is removed, before they are. */
 
 #include "daemon/esp/apply.h"
 
@@ -32,6 +33,7 @@
 #include "daemon/esp/esp-names.h"
 #include "daemon/util/encode.h"
 #include "daemon/util/file.h"
+#include "daemon/util/flush.h"
 
 enum {
         BATCH_MAX = 256,           /* files that are held open at once */
@@ -44,6 +46,7 @@ typedef struct Apply {
         const Plan *plan;
         const ApplySources *sources;
         ApplyResult *result;
+        Flush flush;                /* of the sources' file systems */
         uint64_t written, to_write; /* bytes, for progress; clusters, as planned */
         unsigned next_temporary;
 } Apply;
@@ -91,6 +94,15 @@ static int barrier(Apply *apply, Failure *failure) {
         int r = apply->io->barrier(apply->io);
 
         return r < 0 ? io_failure(r, "make changes durable in", "/", failure) : 0;
+}
+
+/* Before the first change that counts. */
+static int wait_for_sources(Apply *apply, Failure *failure) {
+        int r = flush_wait(&apply->flush);
+
+        return r < 0 ? failure_set_errno(failure, r,
+                                         "Cannot make the file systems of the store and the profiles durable")
+                     : 0;
 }
 
 /* --- Temporary files ------------------------------------------------------------------------------------------ */
@@ -326,6 +338,8 @@ static int run_batch(Apply *apply, Pending *pending, size_t count, Failure *fail
                         return io_failure(r, "write", pending[i].step->path, failure);
         }
         r = barrier(apply, failure);
+        if (r >= 0)
+                r = wait_for_sources(apply, failure);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < count; i++) {
@@ -411,6 +425,9 @@ static int remove_batch(Apply *apply, const Step *steps, size_t count, Failure *
         EspFile *held[BATCH_MAX] = {};
         int r, durable;
 
+        r = wait_for_sources(apply, failure);
+        if (r < 0)
+                return r;
         r = run_removals(apply, steps, count, held, failure);
         durable = barrier(apply, failure);
         for (size_t i = 0; i < count; i++)
@@ -419,14 +436,6 @@ static int remove_batch(Apply *apply, const Step *steps, size_t count, Failure *
         if (r < 0 || durable < 0)
                 return r < 0 ? r : durable;
         return barrier(apply, failure);
-}
-
-static int sync_sources(const ApplySources *sources, Failure *failure) {
-        for (size_t i = 0; i < sources->durable_count; i++)
-                if (syncfs(sources->durable_fds[i]) < 0)
-                        return failure_set_errno(failure, -errno,
-                                                 "Cannot make the file systems of the store and the profiles durable");
-        return 0;
 }
 
 /* Steps of one kind, so many at a time that not too many files are open. */
@@ -491,13 +500,12 @@ int apply_plan(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySou
                 ret->all_written = true;
                 return 0;
         }
-        r = sync_sources(sources, failure);
-        if (r < 0)
-                return r;
+        flush_start(&apply.flush, sources->durable_fds, sources->durable_count);
         r = barrier(&apply, failure);
-        if (r < 0)
-                return r;
-        return run_phases(&apply, failure);
+        if (r >= 0)
+                r = run_phases(&apply, failure);
+        flush_done(&apply.flush);
+        return r;
 }
 
 void apply_result_done(ApplyResult *result) {

@@ -29,8 +29,9 @@ typedef struct ApplySources {
         /* May be NULL. DONE and TOTAL are bytes of all steps that write. */
         void (*progress)(void *userdata, StepKind phase, uint64_t done, uint64_t total);
 
-        /* Made durable (syncfs) before the volume is touched: the file systems of the store and of the profiles, so
-         * that no durable image names a toplevel that is not. Not even these if the plan is empty. */
+        /* Made durable (syncfs) before anything on the volume gets its name or goes: the file systems of the store and
+         * of the profiles, so that no durable image names a toplevel that is not. Not even these if the plan is empty.
+         */
         const int *durable_fds;
         size_t durable_count;
 } ApplySources;

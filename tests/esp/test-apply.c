@@ -230,6 +230,30 @@ static void test_corrupt_source(Run *run, gconstpointer unused) {
         g_assert_null(strstr(listing, ".efi"));
 }
 
+/* What can't be made durable may be gone after a cut: no name may stand for it, and nothing go in its favour. */
+static void test_volatile_sources(Run *run, gconstpointer unused) {
+        static const int none = -1;
+        g_autofree char *before = NULL, *after = NULL;
+
+        want_all(run);
+        put_old(run);
+        g_assert_cmpint(unlinkat(run->volume.fd, "loader/LANZ0000.TMP", 0), ==, 0); /* a removal would come first */
+        before = test_listing(run->volume.path);
+        run->sources.sources.durable_fds = &none;
+        run->sources.sources.durable_count = 1;
+        g_assert_cmpint(sync_volume(run), ==, -EBADF);
+        g_assert_nonnull(strstr(run->failure.message, "durable"));
+        after = test_listing(run->volume.path);
+        g_assert_cmpstr(after, ==, before);
+        assert_bytes(run, "loader/loader.conf", "default old\n");
+
+        run->wanted.garbage_only = true;
+        g_assert_cmpint(sync_volume(run), ==, -EBADF);
+        g_free(g_steal_pointer(&after));
+        after = test_listing(run->volume.path);
+        g_assert_cmpstr(after, ==, before);
+}
+
 static int short_source(void *userdata, const WantedContent *content, int *ret_fd, Failure *failure) {
         *ret_fd = memfd_create("content", MFD_CLOEXEC);
         return 0;
@@ -455,6 +479,7 @@ int main(int argc, char **argv) {
         TEST("a-second-run-touches-nothing-and-signs-nothing", test_again);
         TEST("an-update-replaces-and-removes", test_update);
         TEST("a-source-that-changed-stops-the-run-before-a-rename", test_corrupt_source);
+        TEST("nothing-gets-its-name-or-goes-before-the-sources-are-durable", test_volatile_sources);
         TEST("short-endless-and-missing-sources-are-refused", test_bad_sources);
         g_test_add_data_func("/esp/apply/whichever-operation-fails-the-old-stays-and-the-next-run-finishes", NULL,
                              test_faults);
