@@ -306,7 +306,7 @@ int hash_cache_save(HashCache *cache, int folder) {
         r = format_entries(cache, /* only_used= */ true, &text);
         if (r < 0)
                 return r;
-        r = file_replace(folder, HASH_CACHE_FILE, buffer_span(&text), 0600);
+        r = file_replace_some_time(folder, HASH_CACHE_FILE, buffer_span(&text), 0600);
         if (r < 0)
                 return r;
         for (size_t i = cache->count; i > 0; i--)

@@ -144,7 +144,7 @@ int file_write_fd(int fd, Span bytes) {
         return 0;
 }
 
-int file_create(int dir, const char *path, Span bytes, mode_t mode) {
+static int create(int dir, const char *path, Span bytes, mode_t mode, bool durable) {
         _cleanup_(close_fd) int fd = file_open(dir, path, O_WRONLY | O_CREAT | O_EXCL, mode);
         int r;
 
@@ -152,11 +152,15 @@ int file_create(int dir, const char *path, Span bytes, mode_t mode) {
                 return fd;
         /* The mode that was asked for, whatever the umask. */
         r = fchmod(fd, mode) < 0 ? -errno : file_write_fd(fd, bytes);
-        if (r >= 0 && fsync(fd) < 0)
+        if (r >= 0 && durable && fsync(fd) < 0)
                 r = -errno;
         if (r < 0)
                 unlinkat(dir, path, 0);
         return r;
+}
+
+int file_create(int dir, const char *path, Span bytes, mode_t mode) {
+        return create(dir, path, bytes, mode, /* durable= */ true);
 }
 
 /* The folder part of PATH: "." where there is none. Owned. */
@@ -168,15 +172,17 @@ static char *parent_of(const char *path) {
         return slash == path ? strdup("/") : strndup(path, slash - path);
 }
 
-int file_replace(int dir, const char *path, Span bytes, mode_t mode) {
-        _cleanup_(free_pointer) char *temporary = NULL, *parent = parent_of(path);
+static int replace(int dir, const char *path, Span bytes, mode_t mode, bool durable) {
+        _cleanup_(free_pointer) char *temporary = NULL;
         int r;
 
-        if (!parent || asprintf(&temporary, "%s.new", path) < 0)
+        if (asprintf(&temporary, "%s.new", path) < 0) {
+                temporary = NULL;
                 return -ENOMEM;
+        }
         if (unlinkat(dir, temporary, 0) < 0 && errno != ENOENT)
                 return -errno;
-        r = file_create(dir, temporary, bytes, mode);
+        r = create(dir, temporary, bytes, mode, durable);
         if (r < 0)
                 return r;
         if (renameat(dir, temporary, dir, path) < 0) {
@@ -184,7 +190,21 @@ int file_replace(int dir, const char *path, Span bytes, mode_t mode) {
                 unlinkat(dir, temporary, 0);
                 return r;
         }
-        return folder_fsync(dir, parent);
+        return 0;
+}
+
+int file_replace(int dir, const char *path, Span bytes, mode_t mode) {
+        _cleanup_(free_pointer) char *parent = parent_of(path);
+        int r;
+
+        if (!parent)
+                return -ENOMEM;
+        r = replace(dir, path, bytes, mode, /* durable= */ true);
+        return r < 0 ? r : folder_fsync(dir, parent);
+}
+
+int file_replace_some_time(int dir, const char *path, Span bytes, mode_t mode) {
+        return replace(dir, path, bytes, mode, /* durable= */ false);
 }
 
 int folder_fsync(int dir, const char *path) {

@@ -53,6 +53,9 @@ int file_create(int dir, const char *path, Span bytes, mode_t mode);
 /* Writes BYTES as PATH by way of a temporary file beside it, both durable when this returns 0. */
 int file_replace(int dir, const char *path, Span bytes, mode_t mode);
 
+/* The same without waiting for the disk: for what whoever reads it checks, and can do without. */
+int file_replace_some_time(int dir, const char *path, Span bytes, mode_t mode);
+
 /* fsync(2) of the folder PATH below DIR. */
 int folder_fsync(int dir, const char *path);
 
