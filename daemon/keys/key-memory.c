@@ -49,7 +49,7 @@ static int last_timestamp(const KeyStore *store, int64_t *ret, Failure *failure)
                 return 0;
         }
         if (r < 0)
-                return failure_set_errno(failure, r, "Cannot read %s/" TIMESTAMP, store->folder);
+                return key_store_report_member(store, r, TIMESTAMP, failure);
         if (parse_timestamp(buffer_span(&text), ret) < 0) {
                 r = failure_set(failure, CONDITION_BAD_KEYS,
                                 "%s/" TIMESTAMP " does not hold the time of the last update, in seconds since 1970",

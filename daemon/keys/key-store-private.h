@@ -26,6 +26,11 @@ void key_file_name(KeyRole role, KeyFile file, char ret[static KEY_FILE_NAME_SIZ
 
 bool key_role_is_configured(const KeyStore *store, KeyRole role);
 
+/* Why PATH, or NAME in the store's folder, could not be opened or read: BadKeys if something else stands in its place.
+ * Returns a negative errno. */
+int key_store_report(int error, const char *path, Failure *failure);
+int key_store_report_member(const KeyStore *store, int error, const char *name, Failure *failure);
+
 /* 1 if the file exists, 0 if not, else a negative errno. */
 int key_file_exists(const KeyStore *store, KeyRole role, KeyFile file);
 

@@ -110,6 +110,28 @@ static int check_access(int fd, const char *path, mode_t forbidden, mode_t prope
         return 0;
 }
 
+/* What is found that way, no other run finds better: it is not trouble in reading. */
+static bool is_bad_place(int error) {
+        static const int errors[] = {ELOOP, ENOTDIR, EXDEV, ENXIO, ENAMETOOLONG, EISDIR, EINVAL, EFBIG};
+
+        for (size_t i = 0; i < ARRAY_LENGTH(errors); i++)
+                if (error == -errors[i])
+                        return true;
+        return false;
+}
+
+int key_store_report(int error, const char *path, Failure *failure) {
+        int r;
+
+        if (!is_bad_place(error))
+                return failure_set_errno(failure, error, "Cannot read %s", path);
+        if (error != -EXDEV)
+                return failure_set(failure, CONDITION_BAD_KEYS, "Cannot read %s: %s", path, file_error_text(error));
+        r = failure_set(failure, CONDITION_BAD_KEYS, "%s leads out of the key store by a symbolic link", path);
+        failure_set_hint(failure, "Put the file there, or name it in the section [Keys] of the configuration.");
+        return r;
+}
+
 static int check_folder(const KeyStore *store, const char *name, Failure *failure) {
         _cleanup_(free_pointer) char *path = path_join(store->folder, name);
         _cleanup_(close_fd) int fd = file_open(store->fd, name, O_PATH | O_DIRECTORY, 0);
@@ -117,7 +139,7 @@ static int check_folder(const KeyStore *store, const char *name, Failure *failur
         if (!path)
                 return -ENOMEM;
         if (fd < 0)
-                return failure_set_errno(failure, fd, "Cannot open the folder %s", path);
+                return key_store_report(fd, path, failure);
         return check_access(fd, path, 022, 0700, failure);
 }
 
@@ -134,7 +156,7 @@ static int open_folder(KeyStore *store, Failure *failure) {
         if (fd == -ENOENT)
                 return 0;
         if (fd < 0)
-                return failure_set_errno(failure, fd, "Cannot open the key store %s", store->folder);
+                return key_store_report(fd, store->folder, failure);
         r = check_access(fd, store->folder, 022, 0700, failure);
         if (r < 0)
                 return r;
@@ -215,18 +237,36 @@ static int make_store_folder(const KeyStore *store) {
         return fd < 0 ? fd : 0;
 }
 
+/* Those above it were made: the folder itself, or one of them, stands there as a link. */
+static int report_dangling(const KeyStore *store, Failure *failure) {
+        int r = failure_set(failure, CONDITION_BAD_KEYS,
+                            "The key store %s cannot be made: a symbolic link on its path leads to nothing",
+                            store->folder);
+
+        failure_set_hint(failure, "Mount or make what the link leads to, or remove it.");
+        return r;
+}
+
 int key_store_make_folder(KeyStore *store, Failure *failure) {
         int r;
 
         if (store->fd >= 0)
                 return 0;
         r = make_store_folder(store);
+        if (r == -ENOENT)
+                return report_dangling(store, failure);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot make the key store %s", store->folder);
         r = open_folder(store, failure);
         if (r < 0)
                 return r;
-        return store->fd < 0 ? failure_set_errno(failure, -ENOENT, "Cannot open the key store %s", store->folder) : 0;
+        return store->fd < 0 ? report_dangling(store, failure) : 0;
+}
+
+int key_store_report_member(const KeyStore *store, int error, const char *name, Failure *failure) {
+        _cleanup_(free_pointer) char *path = path_join(store->folder, name);
+
+        return path ? key_store_report(error, path, failure) : -ENOMEM;
 }
 
 int key_store_owner(const KeyStore *store, Guid *ret, Failure *failure) {
@@ -238,7 +278,7 @@ int key_store_owner(const KeyStore *store, Guid *ret, Failure *failure) {
         if (r == -ENOENT)
                 return failure_set(failure, CONDITION_NO_KEYS, "The key store %s has no GUID", store->folder);
         if (r < 0)
-                return failure_set_errno(failure, r, "Cannot read %s/GUID", store->folder);
+                return key_store_report_member(store, r, "GUID", failure);
 
         span = buffer_span(&text);
         while (span.size > 0 && strchr(" \t\r\n", span.data[span.size - 1]))
@@ -306,7 +346,7 @@ int key_role_is_complete(const KeyStore *store, KeyRole role, Failure *failure) 
                         return -ENOMEM;
                 exists[file] = key_file_exists(store, role, file);
                 if (exists[file] < 0)
-                        return failure_set_errno(failure, exists[file], "Cannot look for %s", path);
+                        return key_store_report(exists[file], path, failure);
         }
         if (exists[KEY_FILE_KEY] && exists[KEY_FILE_CERTIFICATE])
                 return 1;
@@ -324,7 +364,7 @@ static int read_key_file(const KeyStore *store, KeyRole role, KeyFile file, Buff
         if (!path)
                 return -ENOMEM;
         if (fd < 0)
-                return failure_set_errno(failure, fd, "Cannot open %s", path);
+                return key_store_report(fd, path, failure);
         r = file == KEY_FILE_KEY ? check_access(fd, path, 077, 0600, failure)
                                  : check_access(fd, path, 022, 0644, failure);
         if (r < 0)
@@ -334,7 +374,7 @@ static int read_key_file(const KeyStore *store, KeyRole role, KeyFile file, Buff
                 return failure_set(failure, CONDITION_BAD_KEYS, "%s is no regular file", path);
         if (r == -EFBIG)
                 return failure_set(failure, CONDITION_BAD_KEYS, "%s is larger than any %s", path, kind_of(file));
-        return r < 0 ? failure_set_errno(failure, r, "Cannot read %s", path) : 0;
+        return r < 0 ? key_store_report(r, path, failure) : 0;
 }
 
 /* That nobody else can put other files in place of ROLE's own ones. */
@@ -367,6 +407,7 @@ static int check_role(const KeyStore *store, KeyRole role, Failure *failure) {
 int key_store_check_private(const KeyStore *store, KeyRole role, Failure *failure) {
         _cleanup_(free_pointer) char *path = file_path(store, role, KEY_FILE_KEY);
         _cleanup_(close_fd) int fd = open_key_file(store, role, KEY_FILE_KEY, O_PATH);
+        uint64_t size;
         int r;
 
         if (!path)
@@ -374,7 +415,9 @@ int key_store_check_private(const KeyStore *store, KeyRole role, Failure *failur
         if (fd == -ENOENT)
                 return 0;
         if (fd < 0)
-                return failure_set_errno(failure, fd, "Cannot examine %s", path);
+                return key_store_report(fd, path, failure);
+        if (file_size_fd(fd, &size) < 0)
+                return failure_set(failure, CONDITION_BAD_KEYS, "%s is no regular file", path);
         r = check_access(fd, path, 077, 0600, failure);
         if (r < 0 || store->files[role][KEY_FILE_KEY])
                 return r < 0 ? r : 1;
@@ -462,7 +505,7 @@ static int warn_of_folder(const KeyStore *store, const char *name, StringList *w
                                       path, path);
 }
 
-static int warn_of_validity(const KeyStore *store, KeyRole role, int64_t now, StringList *warnings) {
+int key_store_warn_of_time(const KeyStore *store, KeyRole role, int64_t now, StringList *warnings) {
         _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
         _cleanup_(free_pointer) char *path = file_path(store, role, KEY_FILE_CERTIFICATE);
         char date[sizeof("2000-01-01")] = "?";
@@ -496,7 +539,7 @@ int key_store_warnings(const KeyStore *store, int64_t now, StringList *ret) {
                         return r;
         }
         for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++) {
-                r = warn_of_validity(store, role, now, ret);
+                r = key_store_warn_of_time(store, role, now, ret);
                 if (r < 0)
                         return r;
         }

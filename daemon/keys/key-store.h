@@ -80,6 +80,9 @@ int key_store_files(const KeyStore *store, StringList *ret);
  * NOW (firmware does not look), folders that others may look into. */
 int key_store_warnings(const KeyStore *store, int64_t now, StringList *ret);
 
+/* Only the one on the time of ROLE's certificate, if there is one. */
+int key_store_warn_of_time(const KeyStore *store, KeyRole role, int64_t now, StringList *warnings);
+
 /* What key_store_create() would make. */
 typedef struct KeyCreationPlan {
         bool owner; /* GUID */

@@ -129,6 +129,22 @@ static int add_missing_keys(StatusResult *status, const StringList *missing) {
         return 0;
 }
 
+/* What can be told without reading the key. */
+static int judge_pair(const Context *context, KeyRole role, const Certificate *certificate, StatusResult *status) {
+        _cleanup_(string_list_done) StringList warnings = {};
+        _cleanup_(failure_done) Failure failure = {};
+        int r;
+
+        r = key_store_check_private(context->keys, role, &failure);
+        if (r < 0)
+                r = add_failure(status, r, &failure);
+        if (r >= 0 && certificate_not_after(certificate) < context->now)
+                r = key_store_warn_of_time(context->keys, role, context->now, &warnings);
+        for (size_t i = 0; r >= 0 && i < warnings.count; i++)
+                r = add_finding(&status->notes, warnings.items[i], /* hint= */ NULL);
+        return r;
+}
+
 static int read_keys(const Context *context, StatusResult *status) {
         _cleanup_(string_list_done) StringList missing = {};
         int r = 0;
@@ -141,6 +157,8 @@ static int read_keys(const Context *context, StatusResult *status) {
                 r = key_store_certificate(context->keys, role, &certificate, &failure);
                 if (r >= 0) {
                         r = certificate_record_add(&status->certificates, key_role_name(role), certificate);
+                        if (r >= 0)
+                                r = judge_pair(context, role, certificate, status);
                         continue;
                 }
                 status->keys_present = false;

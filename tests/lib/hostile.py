@@ -96,7 +96,7 @@ class System(Tree):
     def state(self):
         """ESP, key store and variables: names, kinds, modes, owners, sizes, content."""
         places = [self.root / "boot", self.root / "var/lib/lanzad", self.top / "variables"]
-        return [describe(path) for place in places if place.exists() for path in walk(place)]
+        return [describe(path) for place in places if os.path.lexists(place) for path in walk(place)]
 
     def run(self, verb, *arguments, program=LANZAD, **more):
         """Exit status, result, what is said and, of the installed program, its peak in MiB."""
