@@ -78,7 +78,7 @@ static int want_image(WantedSystem *system, const Generation *generation, size_t
         image->is_default = is_default;
         image->group = group;
         image->made = generation->made;
-        image->is_protected = generation->is_booted;
+        image->is_protected = generation->is_booted || generation->is_confirmed;
         image->source = source;
         if (!image->name || !image->title || !image->toplevel)
                 return -ENOMEM;

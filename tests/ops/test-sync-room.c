@@ -2,6 +2,7 @@
 
 /* On a file system that has no room for everything. */
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "tests/lib/test-folder.h"
@@ -92,6 +93,25 @@ static void test_booted_stays(void) {
         g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-generation-1-"), ==, 1);
 }
 
+static void test_confirmed_stays(void) {
+        _cleanup_(machine_freep) Machine *machine = small_machine(3, 330);
+        g_autofree char *counted = NULL, *confirmed = NULL, *from = NULL, *to = NULL;
+
+        machine->settings.tries = 3;
+        for (unsigned number = 1; number <= 3; number++)
+                add_generation(machine, number);
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        counted = machine_image_of(machine, 1, NULL);
+        confirmed = g_strdup_printf("%.*s.efi", (int)strcspn(counted, "+"), counted);
+        from = g_build_filename(machine->root, "boot/EFI/Linux", counted, NULL);
+        to = g_build_filename(machine->root, "boot/EFI/Linux", confirmed, NULL);
+        g_assert_cmpint(g_rename(from, to), ==, 0);
+        add_generation(machine, 4);
+        outcome_free(machine_run_status(machine, OPERATION_IN_PART, "sync", NULL));
+        assert_stable(machine, OPERATION_IN_PART, "generation 2");
+        g_assert_true(machine_has_file(machine, "EFI/Linux", confirmed));
+}
+
 static void test_full(void) {
         _cleanup_(machine_freep) Machine *machine = small_machine(2, 200);
         g_autofree char *before = NULL, *after = NULL, *other = g_strnfill(INITRD_KIB * 1024, 'x');
@@ -120,6 +140,7 @@ int main(int argc, char *argv[]) {
         TEST("the-oldest-generation-is-left-out-and-comes-back-when-there-is-room", test_oldest_left_out);
         TEST("on-an-empty-partition-the-newest-generations-are-written", test_fresh);
         TEST("the-booted-generation-stays-though-it-is-the-oldest", test_booted_stays);
+        TEST("the-generation-that-was-confirmed-good-stays-though-it-is-the-oldest", test_confirmed_stays);
         TEST("where-not-even-the-default-fits-nothing-is-changed", test_full);
         return g_test_run();
 }
