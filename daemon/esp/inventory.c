@@ -63,12 +63,15 @@ void inventory_done(Inventory *inventory) {
         *inventory = (Inventory){};
 }
 
-typedef struct Reading {
+typedef struct Reading Reading;
+typedef int AddName(Reading *reading, const char *name, const struct stat *st);
+
+struct Reading {
         const InventoryParameters *parameters;
         Inventory *inventory;
         const char *path; /* of the folder that is being read */
         int folder;
-} Reading;
+};
 
 /* Calls the reader on the file open as FD. What it left behind on failure is dropped. */
 static int read_facts(const InventoryParameters *parameters, int fd, ImageFacts *ret) {
@@ -158,9 +161,13 @@ static int add_image(Reading *reading, const char *name, const struct stat *st) 
         };
         if (!image->name)
                 return -ENOMEM;
-        reading->inventory->image_count++;
         image->error = image->regular ? read_image(reading, image) : -ENOEXEC;
-        return image->error == -ENOMEM ? -ENOMEM : 0;
+        if (image->error == -ENOENT || image->error == -ENOMEM) {
+                free(image->name);
+                return image->error;
+        }
+        reading->inventory->image_count++;
+        return 0;
 }
 
 static int add_content(Reading *reading, const char *name, const struct stat *st) {
@@ -183,26 +190,57 @@ static int ignore_name(Reading *reading, const char *name, const struct stat *st
         return 0;
 }
 
-/* Hands each name of a folder to ADD, but for left-over temporary files, which are kept apart. */
-static int read_names(Reading *reading, const StringList *names,
-                      int (*add)(Reading *reading, const char *name, const struct stat *st)) {
+/* -ENOENT: it is gone since it was listed. */
+static int read_name(Reading *reading, const char *name, AddName *add) {
         struct stat st;
+
+        if (fstatat(reading->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+                if (errno == ENOENT)
+                        return -ENOENT;
+                st = (struct stat){.st_mode = S_IFREG}; /* opening it will fail too, and then says why */
+        }
+        return S_ISREG(st.st_mode) && temporary_name_valid(name) ? add_leftover(reading, name, st.st_size)
+                                                                 : add(reading, name, &st);
+}
+
+/* The name in FOLDER of the entry that was called NAME, whatever its boot counter. Owned; NULL if it is gone. */
+static int find_entry(int folder, const char *path, const char *name, char **ret) {
+        _cleanup_(string_list_done) StringList names = {};
         int r;
 
-        for (size_t i = 0; i < names->count; i++) {
-                const char *name = names->items[i];
-
-                if (fstatat(reading->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-                        if (errno == ENOENT)
-                                continue;                       /* gone since it was listed */
-                        st = (struct stat){.st_mode = S_IFREG}; /* opening it will fail too, and then says why */
+        *ret = NULL;
+        r = folder_list(folder, path, FOLDER_ENTRIES_MAX, &names);
+        for (size_t i = 0; r >= 0 && i < names.count; i++)
+                if (entry_name_equal(names.items[i], name)) {
+                        *ret = strdup(names.items[i]);
+                        return *ret ? 0 : -ENOMEM;
                 }
-                r = S_ISREG(st.st_mode) && temporary_name_valid(name) ? add_leftover(reading, name, st.st_size)
-                                                                      : add(reading, name, &st);
-                if (r < 0)
-                        return r;
+        return r;
+}
+
+/* An image that is gone since it was listed may just have been confirmed good. */
+static int follow_image(Reading *reading, const StringList *names, const char *name) {
+        _cleanup_(free_pointer) char *now = NULL;
+        int r;
+
+        r = find_entry(reading->folder, ".", name, &now);
+        if (r < 0 || !now || string_list_contains(names, now))
+                return r;
+        return read_name(reading, now, add_image);
+}
+
+/* Hands each name of a folder to ADD, but for left-over temporary files, which are kept apart. */
+static int read_names(Reading *reading, const StringList *names, AddName *add) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < names->count; i++) {
+                r = read_name(reading, names->items[i], add);
+                if (r == -ENOENT && add == add_image)
+                        r = follow_image(reading, names, names->items[i]);
+                if (r == -ENOENT)
+                        r = 0;
         }
-        return 0;
+        return r;
 }
 
 /* Whether two files of SIZE bytes have the same ones. What can't be read counts as equal: nobody knows that it is not.
@@ -261,7 +299,7 @@ static int open_folder(int root, const char *path, StringList *ret_names, int *r
 }
 
 static int read_folder(int root, const char *path, const InventoryParameters *parameters, Inventory *inventory,
-                       int (*add)(Reading *reading, const char *name, const struct stat *st), Failure *failure) {
+                       AddName *add, Failure *failure) {
         _cleanup_(string_list_done) StringList names = {};
         _cleanup_(close_fd) int folder = -EBADF;
         Reading reading = {parameters, inventory, path};
@@ -404,7 +442,7 @@ static int read_loader_conf(int root, Inventory *inventory) {
 int inventory_read(int fd, const InventoryParameters *parameters, Inventory *ret, Failure *failure) {
         static const struct {
                 const char *path;
-                int (*add)(Reading *reading, const char *name, const struct stat *st);
+                AddName *add;
         } folders[] = {
                 {ESP_IMAGE_FOLDER, add_image}, {ESP_CONTENT_FOLDER, add_content}, {"EFI/systemd", ignore_name},
                 {"EFI/BOOT", ignore_name},     {"loader", ignore_name},
@@ -430,4 +468,18 @@ int inventory_read(int fd, const InventoryParameters *parameters, Inventory *ret
                 return r;
         *ret = TAKE_STRUCT(inventory);
         return 0;
+}
+
+int entry_file_read(int fd, const char *path, size_t maximum, Buffer *ret) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_(free_pointer) char *folder = strndup(path, slash ? slash - path : 0), *name = NULL, *now = NULL;
+        int r;
+
+        if (!folder)
+                return -ENOMEM;
+        r = file_read(fd, path, maximum, ret);
+        if (r != -ENOENT || !slash || find_entry(fd, folder, slash + 1, &name) < 0 || !name)
+                return r;
+        now = path_join(folder, name);
+        return now ? file_read(fd, now, maximum, ret) : -ENOMEM;
 }

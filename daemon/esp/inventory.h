@@ -99,3 +99,7 @@ typedef struct InventoryParameters {
  * stands in place of one of the folders. */
 int inventory_read(int fd, const InventoryParameters *parameters, Inventory *ret, Failure *failure);
 void inventory_done(Inventory *inventory);
+
+/* As file_read(), below the root open as FD. Where PATH is gone, but its entry stands beside it with another boot
+ * counter, reads that: systemd-bless-boot renames what was booted at any time. */
+int entry_file_read(int fd, const char *path, size_t maximum, Buffer *ret);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/esp/esp-names.h"
+#include "daemon/esp/inventory.h"
 #include "daemon/firmware/boot-entry.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/firmware/vendor-certificates.h"
@@ -175,7 +176,7 @@ static int judge_file(const EspVolume *volume, const char *path, const TrustList
 
         if (!shown)
                 return -ENOMEM;
-        r = file_read(volume->fd, path, JUDGED_MAX_BYTES, &content);
+        r = entry_file_read(volume->fd, path, JUDGED_MAX_BYTES, &content);
         if (r == -ENOENT || r == -ENOTDIR)
                 return -ENOENT;
         if (r < 0)

@@ -89,7 +89,7 @@ static int witness_read(Witness *witness, const KeptSecretsSearch *search, const
 
         if (!path)
                 return -ENOMEM;
-        r = file_read(search->volume->fd, path, BINARY_MAX_BYTES, &witness->binary);
+        r = entry_file_read(search->volume->fd, path, BINARY_MAX_BYTES, &witness->binary);
         if (r >= 0 && search->certificate)
                 r = authenticode_verify(buffer_span(&witness->binary), search->certificate);
         return r < 0 ? r : read_sections(witness);

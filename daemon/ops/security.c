@@ -12,6 +12,7 @@
 
 #include "daemon/crypto/certificate.h"
 #include "daemon/esp/esp-names.h"
+#include "daemon/esp/inventory.h"
 #include "daemon/firmware/bootservice-variables.h"
 #include "daemon/firmware/kernel-lockdown.h"
 #include "daemon/firmware/platform-key.h"
@@ -259,7 +260,7 @@ static int is_booted_volume(const Context *context, const EspVolume *volume, boo
 }
 
 /* Reads the file that VARIABLE names: an ESP path, or (IN_FOLDER) the name of a boot image. -ENOENT if it is not set,
- * no such path, or that file is gone: a boot counter in its name goes when a boot was good. */
+ * no such path, or that file is gone. */
 static int read_named_image(const Context *context, const EspVolume *volume, const char *variable, bool in_folder,
                             Buffer *ret) {
         _cleanup_(free_pointer) char *text = NULL, *path = NULL;
@@ -278,7 +279,7 @@ static int read_named_image(const Context *context, const EspVolume *volume, con
         }
         if (r == -ENOMEM)
                 return r;
-        return path ? file_read(volume->fd, path, IMAGE_MAX_BYTES, ret) : -ENOENT;
+        return path ? entry_file_read(volume->fd, path, IMAGE_MAX_BYTES, ret) : -ENOENT;
 }
 
 static int read_booted_image(const Context *context, Buffer *ret, Failure *failure) {

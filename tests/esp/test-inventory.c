@@ -134,6 +134,67 @@ static void test_many(Volume *volume, gconstpointer unused) {
         g_assert_cmpstr(inventory.loaders[LOADER_FALLBACK].path, ==, "EFI/BOOT/BOOTAA64.EFI");
 }
 
+/* --- systemd-bless-boot, while the inventory is read ----------------------------------------------------------- */
+
+static const FakeGeneration first = {.number = 1, .toplevel = "/nix/store/1", .kernel = "k", .initrd = "i"};
+static const FakeGeneration second = {.number = 2, .toplevel = "/nix/store/2", .kernel = "k", .initrd = "i"};
+
+/* Renames the image of the second generation while that of the first is read. USERDATA is the volume. */
+static int read_and_bless(void *userdata, int fd, ImageFacts *ret) {
+        g_autofree char *counted = image_path(&second, "+2-1"), *good = image_path(&second, "");
+        const Volume *volume = userdata;
+        int r = renameat(volume->fd, counted, volume->fd, good);
+
+        g_assert_true(r == 0 || errno == ENOENT);
+        return fake_read_image(NULL, fd, ret);
+}
+
+static void test_blessed(Volume *volume, gconstpointer unused) {
+        InventoryParameters parameters = {.read_image = read_and_bless, .userdata = volume, .architecture = "x64"};
+        g_autofree char *name = fake_image_name(&second);
+        _cleanup_(inventory_done) Inventory inventory = {};
+        const EspImage *image;
+
+        volume_put_image(volume, &first, "current", "");
+        volume_put_image(volume, &second, "current", "+2-1");
+        g_assert_cmpint(inventory_read(volume->fd, &parameters, &inventory, NULL), ==, 0);
+        g_assert_cmpuint(inventory.image_count, ==, 2);
+        image = find_image(&inventory, name);
+        g_assert_nonnull(image);
+        g_assert_cmpint(image->error, ==, 0);
+        g_assert_cmpstr(image->facts.toplevel, ==, second.toplevel);
+}
+
+/* Removes it. */
+static int read_and_remove(void *userdata, int fd, ImageFacts *ret) {
+        g_autofree char *counted = image_path(&second, "+2-1");
+        const Volume *volume = userdata;
+
+        unlinkat(volume->fd, counted, 0);
+        return fake_read_image(NULL, fd, ret);
+}
+
+static void test_gone(Volume *volume, gconstpointer unused) {
+        InventoryParameters parameters = {.read_image = read_and_remove, .userdata = volume, .architecture = "x64"};
+        _cleanup_(inventory_done) Inventory inventory = {};
+
+        volume_put_image(volume, &first, "current", "");
+        volume_put_image(volume, &second, "current", "+2-1");
+        g_assert_cmpint(inventory_read(volume->fd, &parameters, &inventory, NULL), ==, 0);
+        g_assert_cmpuint(inventory.image_count, ==, 1);
+}
+
+static void test_entry_file(Volume *volume, gconstpointer unused) {
+        g_autofree char *counted = image_path(&first, "+2-1"), *good = image_path(&first, "");
+        _cleanup_(buffer_done) Buffer content = {};
+
+        volume_write(volume, good, "good");
+        g_assert_cmpint(entry_file_read(volume->fd, counted, 100, &content), ==, 0);
+        g_assert_true(span_equal(buffer_span(&content), span_from_string("good")));
+        g_assert_cmpint(entry_file_read(volume->fd, "EFI/Linux/other+1.efi", 100, &content), ==, -ENOENT);
+        g_assert_cmpint(entry_file_read(volume->fd, "EFI/Missing/other.efi", 100, &content), ==, -ENOENT);
+}
+
 #define TEST(name, function) g_test_add("/esp/inventory/" name, Volume, NULL, volume_open, function, volume_close)
 
 int main(int argc, char **argv) {
@@ -143,5 +204,8 @@ int main(int argc, char **argv) {
         TEST("strange-things-are-recorded-and-stop-nothing", test_strange);
         TEST("a-file-in-place-of-a-folder-is-named", test_no_folder);
         TEST("many-foreign-files-are-not-opened", test_many);
+        TEST("an-image-that-is-blessed-meanwhile-is-found-under-its-new-name", test_blessed);
+        TEST("an-image-that-is-removed-meanwhile-is-not-there", test_gone);
+        TEST("a-file-is-read-whatever-counter-its-entry-has-by-now", test_entry_file);
         return g_test_run();
 }

@@ -427,14 +427,20 @@ static void assert_booted(Machine *machine, unsigned result) {
         g_assert_true((result == SECURITY_VALID) == !!(attribute->flags & SECURITY_SUCCESS));
 }
 
-/* The stub's path, then the entry's name where a boot counter went; nothing else, and on no other partition. */
+/* The stub's path, with whatever boot counter, then the entry's name; nothing else, and on no other partition. */
 static void test_booted_image(void) {
         static const char *const nowhere[] = {"..", "a/../b", "/etc/passwd", "", "nixos-generation-9-abc.efi"};
         _cleanup_(machine_freep) Machine *machine = good_machine();
         g_autofree char *image = machine_image_of(machine, 2, NULL);
+        g_autofree char *counted = g_strdup_printf("\\EFI\\Linux\\%.*s+2-1.efi", (int)strcspn(image, "."), image);
 
         machine_set_loader_variable(machine, "StubImageIdentifier", "\\EFI\\Linux\\nixos-generation-2+3-0.efi");
         assert_booted(machine, SECURITY_VALID);
+        machine_set_loader_variable(machine, "LoaderEntrySelected", "");
+        assert_booted(machine, SECURITY_UNKNOWN);
+        machine_set_loader_variable(machine, "StubImageIdentifier", counted);
+        assert_booted(machine, SECURITY_VALID);
+        machine_set_loader_variable(machine, "StubImageIdentifier", "\\EFI\\Linux\\nixos-generation-2+3-0.efi");
         for (size_t i = 0; i < G_N_ELEMENTS(nowhere); i++) {
                 machine_set_loader_variable(machine, "LoaderEntrySelected", nowhere[i]);
                 assert_booted(machine, SECURITY_UNKNOWN);
