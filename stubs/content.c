@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stubs/content.h"
 
+#include "stubs/kernel-image.h"
 #include "stubs/sha256.h"
 
 enum {
         PAGE = 4096,
+        START = 1024, /* where the headers of a kernel are */
 };
 
 static size_t align_initrd(size_t size) {
         return (size + LANZA_INITRD_ALIGNMENT - 1) / LANZA_INITRD_ALIGNMENT * LANZA_INITRD_ALIGNMENT;
 }
 
-/* Reads FILE to BUFFER, which has room for it, and compares. HASH may be NULL. */
-static EFI_STATUS read_verified(const VolumeFile *file, const uint8_t *hash, uint8_t *buffer, Text *why) {
+/* Reads what is behind the first START bytes of FILE, which are there, to BUFFER, and compares all of it. HASH may be
+ * NULL. */
+static EFI_STATUS read_verified(const VolumeFile *file, size_t start, const uint8_t *hash, uint8_t *buffer, Text *why) {
         uint8_t found[LANZA_HASH_SIZE];
 
-        EFI_STATUS status = volume_file_read(file, buffer, why);
+        EFI_STATUS status = volume_file_read(file, start, file->size - start, buffer + start, why);
         if (EFI_ERROR(status) || !hash)
                 return status;
 
@@ -28,16 +31,28 @@ static EFI_STATUS read_verified(const VolumeFile *file, const uint8_t *hash, uin
         return EFI_SUCCESS;
 }
 
-EFI_STATUS content_read_kernel(const Volume *volume, const FileReference *kernel, Pages *ret, Text *why) {
+/* Each byte is read once: the headers, which say how much room to make, are copied there. */
+EFI_STATUS content_read_kernel(const Volume *volume, const FileReference *kernel, Pages *ret, Bytes *ret_file,
+                               Text *why) {
         _cleanup_(volume_file_close) VolumeFile file = {};
+        uint8_t buffer[START];
+        size_t alignment;
 
         EFI_STATUS status = volume_open_file(volume, "kernel", kernel->path, LANZA_KERNEL_MAX_BYTES, &file, why);
         if (EFI_ERROR(status))
                 return status;
-        status = pages_allocate(EfiLoaderData, file.size, PAGE, "kernel", ret, why);
+        Bytes start = {buffer, file.size < START ? file.size : START};
+        status = volume_file_read(&file, 0, start.size, buffer, why);
         if (EFI_ERROR(status))
                 return status;
-        return read_verified(&file, kernel->hash, ret->data, why);
+        size_t room = kernel_image_guess_room(start, file.size, &alignment);
+        status = pages_allocate(EfiLoaderCode, room, alignment, "kernel", ret, why);
+        if (EFI_ERROR(status))
+                return status;
+        memcpy(ret->data, start.data, start.size);
+
+        *ret_file = (Bytes){ret->data, file.size};
+        return read_verified(&file, start.size, kernel->hash, ret->data, why);
 }
 
 static void close_files(VolumeFile files[static LANZA_INITRDS_MAX]) {
@@ -51,7 +66,7 @@ static EFI_STATUS read_files(const VolumeFile *files, const BootImage *image, ui
         for (size_t i = 0; i < image->initrd_count; i++) {
                 size_t start = align_initrd(end);
                 memset(region + end, 0, start - end);
-                EFI_STATUS status = read_verified(&files[i], image->initrds[i].hash, region + start, why);
+                EFI_STATUS status = read_verified(&files[i], 0, image->initrds[i].hash, region + start, why);
                 if (EFI_ERROR(status))
                         return status;
                 end = start + files[i].size;

@@ -8,8 +8,10 @@
 #include "stubs/pages.h"
 #include "stubs/volume.h"
 
-/* The kernel's file. Without a hash it is only read: firmware judges it then. */
-EFI_STATUS content_read_kernel(const Volume *volume, const FileReference *kernel, Pages *ret, Text *why);
+/* The kernel's file, *ret_file, at the beginning of *ret, which most likely has the size and the alignment that this
+ * kernel wants to be placed in. Without a hash it is only read: firmware judges it then. */
+EFI_STATUS content_read_kernel(const Volume *volume, const FileReference *kernel, Pages *ret, Bytes *ret_file,
+                               Text *why);
 
 /* All initrds in one region, as Linux reads several: each begins at a multiple of 4 bytes, with zeros before it.
  * Without any, *ret stays empty. */

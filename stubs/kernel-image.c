@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stubs/kernel-image.h"
 
+#include "stubs/stub-abi.h"
+
 enum {
         PAGE = 4096,
         ALIGNMENT_MAX = 2 * 1024 * 1024,
@@ -18,6 +20,7 @@ static uint32_t section_file_size(const PeSection *section) {
 }
 
 static const char *check_sections(const PeView *pe) {
+        uint32_t end = pe->size_of_headers;
         bool entry_found = false;
 
         for (uint16_t i = 0; i < pe->section_count; i++) {
@@ -27,6 +30,9 @@ static const char *check_sections(const PeView *pe) {
                         return "is cut off: a section reaches over its end";
                 if (section.virtual_address % pe->section_alignment != 0)
                         return "has a section that is not aligned as its header says";
+                if (section.virtual_address < end)
+                        return "has sections that are not in ascending order";
+                end = section.virtual_address + pe_section_memory_size(&section);
                 if (pe->entry_point >= section.virtual_address &&
                     pe->entry_point - section.virtual_address < content.size)
                         entry_found = true;
@@ -102,15 +108,43 @@ bool kernel_image_loads_initrd(const PeView *pe) {
         return pe->major_image_version >= 1; /* Linux, include/linux/pe.h: LINUX_EFISTUB_MAJOR_VERSION */
 }
 
+bool kernel_image_fits_in_place(const KernelImage *kernel) {
+        uint32_t end = 0;
+
+        for (uint16_t i = 0; i < kernel->pe.section_count; i++) {
+                PeSection section = pe_view_section(&kernel->pe, i);
+                if (section_file_size(&section) == 0)
+                        continue;
+                if (section.raw_offset < end || section.raw_offset > section.virtual_address)
+                        return false;
+                end = section.raw_offset + section_file_size(&section);
+        }
+        return true;
+}
+
+/* The last section goes first: in place, it makes room for the one before it. The headers stay as they are meanwhile.
+ */
 void kernel_image_place(const KernelImage *kernel, uint8_t *memory) {
         const PeView *pe = &kernel->pe;
+        const uint8_t *file = pe->image.data;
+        uint32_t end = kernel->memory_size;
 
-        memset(memory, 0, kernel->memory_size);
-        memcpy(memory, pe->image.data, pe->size_of_headers);
-        for (uint16_t i = 0; i < pe->section_count; i++) {
+        for (uint16_t i = pe->section_count; i-- > 0;) {
                 PeSection section = pe_view_section(pe, i);
-                if (section_file_size(&section) > 0)
-                        memcpy(memory + section.virtual_address, pe->image.data + section.raw_offset,
-                               section_file_size(&section));
+                uint32_t start = section.virtual_address, size = section_file_size(&section);
+                if (size > 0 && memory + start != file + section.raw_offset)
+                        memmove(memory + start, file + section.raw_offset, size);
+                memset(memory + start + size, 0, end - start - size);
+                end = start;
         }
+        memset(memory + pe->size_of_headers, 0, end - pe->size_of_headers);
+        if (memory != file)
+                memcpy(memory, file, pe->size_of_headers);
+}
+
+size_t kernel_image_guess_room(Bytes start, size_t file_size, size_t *ret_alignment) {
+        uint32_t alignment = PAGE, size = pe_view_guess_memory(start, &alignment);
+
+        *ret_alignment = alignment > PAGE && alignment <= ALIGNMENT_MAX ? alignment : PAGE;
+        return size > file_size && size <= LANZA_KERNEL_MAX_BYTES ? size : file_size;
 }

@@ -5,7 +5,6 @@
 #include "stubs/esp-path.h"
 #include "stubs/kernel-call.h"
 #include "stubs/kernel-image.h"
-#include "stubs/pages.h"
 
 #if defined(__x86_64__)
 enum { MACHINE = PE_MACHINE_X64 };
@@ -34,11 +33,32 @@ static void set_load_options(EFI_LOADED_IMAGE *loaded_image, CommandLine *line) 
         loaded_image->LoadOptionsSize = line->length > 0 ? (UINT32)((line->length + 1) * sizeof *line->text) : 0;
 }
 
+/* In the pages of its file if it fits there, else in pages of its own. */
+static EFI_STATUS place_kernel(const KernelStart *start, const KernelImage *kernel, Pages *own, uint8_t **ret,
+                               Text *why) {
+        const Pages *pages = start->pages;
+
+        if (!pages || pages->size < kernel->memory_size || (uintptr_t)pages->data % kernel->alignment != 0 ||
+            !kernel_image_fits_in_place(kernel)) {
+                EFI_STATUS status =
+                        pages_allocate(EfiLoaderCode, kernel->memory_size, kernel->alignment, "kernel", own, why);
+                if (EFI_ERROR(status))
+                        return status;
+                pages = own;
+        }
+        kernel_image_place(kernel, pages->data);
+        __builtin___clear_cache((char *)pages->data, (char *)pages->data + kernel->memory_size);
+
+        *ret = pages->data;
+        return EFI_SUCCESS;
+}
+
 /* Linux finds its image, command line and volume by the LoadedImage protocol on the handle that it is called with. That
  * is ours, with the first two replaced: a handle of our own making would lack what firmware keeps privately beside it.
  */
 EFI_STATUS kernel_start_trusted(const KernelStart *start, Text *why) {
-        _cleanup_(pages_free) Pages memory = {};
+        _cleanup_(pages_free) Pages own = {};
+        uint8_t *memory;
         EFI_LOADED_IMAGE before = *start->loaded_image;
         KernelImage kernel;
 
@@ -48,16 +68,14 @@ EFI_STATUS kernel_start_trusted(const KernelStart *start, Text *why) {
         EFI_STATUS status = check_initrd(start, &kernel.pe, why);
         if (EFI_ERROR(status))
                 return status;
-        status = pages_allocate(EfiLoaderCode, kernel.memory_size, kernel.alignment, "kernel", &memory, why);
+        status = place_kernel(start, &kernel, &own, &memory, why);
         if (EFI_ERROR(status))
                 return status;
-        kernel_image_place(&kernel, memory.data);
-        __builtin___clear_cache((char *)memory.data, (char *)memory.data + memory.size);
 
-        start->loaded_image->ImageBase = memory.data;
-        start->loaded_image->ImageSize = memory.size;
+        start->loaded_image->ImageBase = memory;
+        start->loaded_image->ImageSize = kernel.memory_size;
         set_load_options(start->loaded_image, start->command_line);
-        EFI_IMAGE_ENTRY_POINT entry = (EFI_IMAGE_ENTRY_POINT)(uintptr_t)(memory.data + kernel.pe.entry_point);
+        EFI_IMAGE_ENTRY_POINT entry = (EFI_IMAGE_ENTRY_POINT)(uintptr_t)(memory + kernel.pe.entry_point);
         status = kernel_call(entry, start->image);
 
         *start->loaded_image = before;

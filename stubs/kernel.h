@@ -4,7 +4,7 @@
 /* Starts Linux. If that works, neither function ever returns. */
 
 #include "stubs/command-line.h"
-#include "stubs/efi.h"
+#include "stubs/pages.h"
 
 /* What both ways need to know. */
 typedef struct KernelStart {
@@ -13,6 +13,7 @@ typedef struct KernelStart {
         Bytes name;                     /* of the kernel, for messages */
         Bytes path;                     /* of the kernel's file, valid; not needed for a trusted one */
         Bytes file;                     /* its content */
+        const Pages *pages;             /* that FILE begins, and that may be written to; NULL: there are none */
         bool needs_initrd;
         CommandLine *command_line;
 } KernelStart;

@@ -32,14 +32,14 @@ static EFI_STATUS choose_command_line(EFI_HANDLE handle, const EFI_LOADED_IMAGE 
         return EFI_SUCCESS;
 }
 
-/* Whether what is in KERNEL needs no judgement of the firmware any more. */
+/* Whether the kernel needs no judgement of the firmware any more. */
 static bool is_trusted(const BootImage *image) {
         return image->embedded_kernel.size > 0 || image->kernel.hash;
 }
 
 /* Reads the files that the image names, if it names any. */
 static EFI_STATUS read_files(const EFI_LOADED_IMAGE *loaded_image, const BootImage *image, Pages *kernel,
-                             Pages *initrds, Text *why) {
+                             Bytes *kernel_file, Pages *initrds, Text *why) {
         _cleanup_(volume_close) Volume volume = {};
 
         if (image->embedded_kernel.size > 0)
@@ -47,7 +47,7 @@ static EFI_STATUS read_files(const EFI_LOADED_IMAGE *loaded_image, const BootIma
         EFI_STATUS status = volume_open(loaded_image->DeviceHandle, &volume, why);
         if (EFI_ERROR(status))
                 return status;
-        status = content_read_kernel(&volume, &image->kernel, kernel, why);
+        status = content_read_kernel(&volume, &image->kernel, kernel, kernel_file, why);
         if (EFI_ERROR(status))
                 return status;
         return content_read_initrds(&volume, image, initrds, why);
@@ -60,6 +60,7 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         _cleanup_(pages_free) Pages kernel = {};
         _cleanup_(pages_free) Pages initrds = {};
         _cleanup_(initrd_withdraw) EFI_HANDLE offer = NULL;
+        Bytes kernel_file = {};
         InitrdList initrd = {};
         static CommandLine command_line;
         EFI_STATUS status;
@@ -76,7 +77,7 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
                 return EFI_LOAD_ERROR;
 
         /* 2. Kernel and initrds, from the volume that we came from, or out of ourselves. */
-        status = read_files(loaded_image, &image, &kernel, &initrds, why);
+        status = read_files(loaded_image, &image, &kernel, &kernel_file, &initrds, why);
         if (EFI_ERROR(status))
                 return status;
         bool embedded = image.embedded_kernel.size > 0;
@@ -102,7 +103,8 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
                 .loaded_image = loaded_image,
                 .name = embedded ? bytes_from_string("in this boot image") : image.kernel.path,
                 .path = image.kernel.path,
-                .file = embedded ? image.embedded_kernel : pages_bytes(&kernel),
+                .file = embedded ? image.embedded_kernel : kernel_file,
+                .pages = embedded ? NULL : &kernel,
                 .needs_initrd = initrd.size > 0,
                 .command_line = &command_line,
         };

@@ -76,27 +76,44 @@ static const char *check_sections(const PeView *view) {
         return NULL;
 }
 
-const char *pe_view_open(Bytes image, PeView *ret) {
-        PeView view = {.image = image};
+/* *RET_END is where the section table begins. */
+static const char *read_headers(Bytes image, PeView *view, uint64_t *ret_end) {
         Bytes dos, pe, optional;
-        const char *wrong;
 
         if (!bytes_slice(image, 0, DOS_HEADER, &dos) || !bytes_start_with(dos, "MZ"))
                 return "is not a PE image (no MZ header)";
         uint64_t offset = read_u32(dos.data + DOS_PE_OFFSET);
         if (!bytes_slice(image, offset, PE_HEADER, &pe) || read_u32(pe.data) != 0x00004550 /* "PE", NUL, NUL */)
                 return "is not a PE image (no PE header)";
-        view.machine = read_u16(pe.data + PE_MACHINE);
-        view.section_count = read_u16(pe.data + PE_SECTION_COUNT);
+        view->machine = read_u16(pe.data + PE_MACHINE);
+        view->section_count = read_u16(pe.data + PE_SECTION_COUNT);
 
         offset += PE_HEADER;
         if (!bytes_slice(image, offset, read_u16(pe.data + PE_OPTIONAL_SIZE), &optional))
                 return "is cut off in its PE header";
-        wrong = read_optional_header(optional, &view);
+
+        *ret_end = offset + optional.size;
+        return read_optional_header(optional, view);
+}
+
+uint32_t pe_view_guess_memory(Bytes start, uint32_t *ret_alignment) {
+        PeView view = {};
+        uint64_t end;
+
+        if (read_headers(start, &view, &end))
+                return 0;
+
+        *ret_alignment = view.section_alignment;
+        return view.size_of_image;
+}
+
+const char *pe_view_open(Bytes image, PeView *ret) {
+        PeView view = {.image = image};
+        uint64_t offset;
+
+        const char *wrong = read_headers(image, &view, &offset);
         if (wrong)
                 return wrong;
-
-        offset += optional.size;
         if (view.section_count == 0 || view.section_count > PE_SECTIONS_MAX)
                 return "has no sections, or more than 96";
         if (!bytes_slice(image, offset, (uint64_t)view.section_count * SECTION_HEADER, &view.section_table))

@@ -44,6 +44,10 @@ typedef struct PeView {
  * long as IMAGE. */
 const char *pe_view_open(Bytes image, PeView *ret);
 
+/* How much memory, and at which alignment (a power of two), a file asks for that begins with START; 0 if that is not to
+ * be seen there, and then *ret_alignment is left. Nothing that follows from it is checked. */
+uint32_t pe_view_guess_memory(Bytes start, uint32_t *ret_alignment);
+
 /* INDEX below section_count. */
 PeSection pe_view_section(const PeView *view, uint16_t index);
 

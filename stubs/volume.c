@@ -90,17 +90,17 @@ void volume_file_close(VolumeFile *file) {
         *file = (VolumeFile){};
 }
 
-EFI_STATUS volume_file_read(const VolumeFile *file, uint8_t *buffer, Text *why) {
-        for (size_t done = 0; done < file->size;) {
-                UINTN size = file->size - done < READ_MAX ? file->size - done : READ_MAX;
-                EFI_STATUS status = file->handle->Read(file->handle, &size, buffer + done);
+EFI_STATUS volume_file_read(const VolumeFile *file, size_t from, size_t size, uint8_t *buffer, Text *why) {
+        for (size_t done = 0; done < size;) {
+                UINTN wanted = size - done < READ_MAX ? size - done : READ_MAX, read = wanted;
+                EFI_STATUS status = file->handle->Read(file->handle, &read, buffer + done);
                 if (EFI_ERROR(status))
                         return fail(why, status, "The %s %b cannot be read at byte %u (%s). " BOOT_ANOTHER, file->what,
-                                    file->path, (uint64_t)done, status_name(status));
-                if (size == 0 || size > file->size - done)
+                                    file->path, (uint64_t)(from + done), status_name(status));
+                if (read == 0 || read > wanted)
                         return fail(why, EFI_LOAD_ERROR, "The %s %b ends after %u of its %u bytes. " BOOT_ANOTHER,
-                                    file->what, file->path, (uint64_t)done, (uint64_t)file->size);
-                done += size;
+                                    file->what, file->path, (uint64_t)(from + done), (uint64_t)file->size);
+                done += read;
         }
         return EFI_SUCCESS;
 }

@@ -26,5 +26,6 @@ EFI_STATUS volume_open_file(const Volume *volume, const char *what, Bytes path, 
                             Text *why);
 void volume_file_close(VolumeFile *file);
 
-/* Reads all of the file, its size in bytes, to BUFFER. A file that turns out shorter is refused. */
-EFI_STATUS volume_file_read(const VolumeFile *file, uint8_t *buffer, Text *why);
+/* Reads SIZE bytes, of which the first stands at FROM, to BUFFER: where the last read ended. A file that turns out
+ * shorter is refused. */
+EFI_STATUS volume_file_read(const VolumeFile *file, size_t from, size_t size, uint8_t *buffer, Text *why);

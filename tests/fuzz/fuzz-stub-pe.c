@@ -5,6 +5,7 @@
  * be inside. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "stubs/boot-image.h"
 #include "stubs/esp-path.h"
@@ -17,17 +18,34 @@ static void require(bool condition) {
                 abort();
 }
 
+/* Where the file is, it comes out as it does elsewhere. */
+static void place_in_place(Bytes file, const uint8_t *expected, size_t expected_size) {
+        uint8_t *memory = malloc(file.size > expected_size ? file.size : expected_size);
+        KernelImage kernel;
+
+        require(memory);
+        memcpy(memory, file.data, file.size);
+        require(!kernel_image_open((Bytes){memory, file.size}, PE_MACHINE_X64, &kernel));
+        kernel_image_place(&kernel, memory);
+        require(memcmp(memory, expected, expected_size) == 0);
+        free(memory);
+}
+
 /* Small kernels only: placing a large one tells nothing more, and takes long. */
 static void place(Bytes file) {
         enum { LARGE = 1024 * 1024 };
         KernelImage kernel;
+        size_t alignment;
 
+        require(kernel_image_guess_room(file, file.size, &alignment) >= file.size && alignment >= 4096);
         if (kernel_image_open(file, PE_MACHINE_X64, &kernel) || kernel.memory_size > LARGE)
                 return;
         require(kernel.pe.entry_point < kernel.memory_size);
         uint8_t *memory = malloc(kernel.memory_size); /* exactly: the sanitizer watches its end */
         require(memory);
         kernel_image_place(&kernel, memory);
+        if (kernel_image_fits_in_place(&kernel))
+                place_in_place(file, memory, kernel.memory_size);
         free(memory);
 }
 

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "stubs/stub-abi.h"
 #include "tests/lib/pe-fixture.h"
 
 enum {
@@ -58,6 +59,82 @@ static void test_placed(void) {
         memcpy(expected + 0x2000, "data", 4);
         expected[0x3004] = 10;
         g_assert_cmpmem(memory, kernel.memory_size, expected, kernel.memory_size);
+}
+
+/* KERNEL, opened from FILE, placed where a copy of FILE is. */
+static void assert_placed_in_place(const GByteArray *file, const KernelImage *kernel) {
+        g_autofree uint8_t *apart = g_malloc(kernel->memory_size);
+        size_t room = MAX(kernel->memory_size, file->len);
+        g_autofree uint8_t *memory = g_malloc(room);
+        KernelImage copy;
+
+        kernel_image_place(kernel, apart);
+        memset(memory, 0xaa, room);
+        memcpy(memory, file->data, file->len);
+        g_assert_null(kernel_image_open((Bytes){memory, file->len}, PE_MACHINE_X64, &copy));
+        g_assert_true(kernel_image_fits_in_place(&copy));
+        kernel_image_place(&copy, memory);
+        g_assert_cmpmem(memory, kernel->memory_size, apart, kernel->memory_size);
+}
+
+static void test_in_place(void) {
+        g_autoptr(GByteArray) file = make_kernel();
+        g_autofree uint8_t *tail = g_malloc(5 * 4096);
+        KernelImage kernel;
+
+        pe_fixture_set32(file, DATA_SIZE, 0x800);
+        g_assert_null(open_kernel(file, &kernel));
+        assert_placed_in_place(file, &kernel);
+
+        memset(tail, 'x', 5 * 4096); /* a signature, for instance: it is where zeros must be */
+        g_byte_array_append(file, tail, 5 * 4096);
+        g_assert_null(open_kernel(file, &kernel));
+        assert_placed_in_place(file, &kernel);
+}
+
+/* Where moving one section would overwrite another that is still to be moved. */
+static void test_not_in_place(void) {
+        g_autoptr(GByteArray) file = make_kernel();
+        uint32_t text = pe_fixture_get32(file, DATA_RAW_OFFSET - 40), data = pe_fixture_get32(file, DATA_RAW_OFFSET);
+        g_autofree uint8_t *tail = g_malloc0(5 * 4096);
+        KernelImage kernel;
+
+        pe_fixture_set32(file, DATA_RAW_OFFSET, text);
+        g_assert_null(open_kernel(file, &kernel));
+        g_assert_false(kernel_image_fits_in_place(&kernel)); /* a file may share bytes, memory may not */
+        pe_fixture_set32(file, DATA_RAW_OFFSET - 40, data);
+        g_assert_null(open_kernel(file, &kernel));
+        g_assert_false(kernel_image_fits_in_place(&kernel));
+
+        g_byte_array_append(file, tail, 5 * 4096);
+        pe_fixture_set32(file, DATA_RAW_OFFSET - 40, text);
+        pe_fixture_set32(file, DATA_RAW_OFFSET + 40, file->len - 4096); /* further to the back than in memory */
+        pe_fixture_set32(file, DATA_RAW_OFFSET, data);
+        pe_fixture_set32(file, RELOCATIONS + 4, 0);
+        g_assert_null(open_kernel(file, &kernel));
+        g_assert_false(kernel_image_fits_in_place(&kernel));
+}
+
+static void test_room(void) {
+        g_autoptr(GByteArray) file = make_kernel();
+        size_t alignment;
+
+        g_assert_cmpuint(kernel_image_guess_room((Bytes){file->data, 1024}, 5000, &alignment), ==, 4 * 4096);
+        g_assert_cmpuint(alignment, ==, 4096);
+        g_assert_cmpuint(kernel_image_guess_room((Bytes){file->data, 1024}, 50000, &alignment), ==, 50000);
+        pe_fixture_set32(file, SECTION_ALIGNMENT, 0x200000);
+        g_assert_cmpuint(kernel_image_guess_room((Bytes){file->data, 1024}, 5000, &alignment), ==, 4 * 4096);
+        g_assert_cmpuint(alignment, ==, 0x200000);
+        for (unsigned shift = 22; shift < 32; shift++) {
+                pe_fixture_set32(file, SECTION_ALIGNMENT, 1u << shift);
+                pe_fixture_set32(file, SIZE_OF_IMAGE, LANZA_KERNEL_MAX_BYTES + (1u << shift));
+                g_assert_cmpuint(kernel_image_guess_room((Bytes){file->data, 1024}, 5000, &alignment), ==, 5000);
+                g_assert_cmpuint(alignment, ==, 4096);
+        }
+        for (size_t size = 0; size < PE_FIXTURE_DIRECTORIES; size++) {
+                g_autofree uint8_t *exact = g_memdup2(file->data, size);
+                g_assert_cmpuint(kernel_image_guess_room((Bytes){exact, size}, 7, &alignment), ==, 7);
+        }
 }
 
 static void test_padding_stays_out(void) {
@@ -117,6 +194,16 @@ static void test_damaged(void) {
         }
 }
 
+static void test_order(void) {
+        g_autoptr(GByteArray) file = make_kernel();
+        KernelImage kernel;
+
+        pe_fixture_set32(file, SIZE_OF_IMAGE, 0x6000);
+        g_assert_null(open_kernel(file, &kernel));
+        pe_fixture_set32(file, DATA_ADDRESS, 0x5000);
+        g_assert_cmpstr(open_kernel(file, &kernel), ==, "has sections that are not in ascending order");
+}
+
 static void test_truncated(void) {
         g_autoptr(GByteArray) file = make_kernel();
         KernelImage kernel;
@@ -145,9 +232,14 @@ static void test_relocations(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/stubs/kernel-image/is-placed-as-its-headers-say-with-zeros-between", test_placed);
+        g_test_add_func("/stubs/kernel-image/is-placed-where-its-file-is-as-elsewhere", test_in_place);
+        g_test_add_func("/stubs/kernel-image/is-not-placed-where-its-file-is-if-that-would-damage-it",
+                        test_not_in_place);
+        g_test_add_func("/stubs/kernel-image/guesses-its-room-from-the-beginning-of-its-file", test_room);
         g_test_add_func("/stubs/kernel-image/keeps-the-file's-padding-out-of-memory", test_padding_stays_out);
         g_test_add_func("/stubs/kernel-image/asks-for-its-section-alignment", test_alignment);
         g_test_add_func("/stubs/kernel-image/says-what-is-wrong-with-a-file", test_damaged);
+        g_test_add_func("/stubs/kernel-image/has-its-sections-in-ascending-order", test_order);
         g_test_add_func("/stubs/kernel-image/is-refused-when-cut-at-any-byte", test_truncated);
         g_test_add_func("/stubs/kernel-image/is-refused-when-it-needs-relocation", test_relocations);
         return g_test_run();
