@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* What the stub takes for a Linux kernel. It says on the console what it was given, as Linux would look for it, and
- * then goes back in the way that its command line asks for: "return", or "exit", which is how Linux on x86 gives up. */
+ * then goes back in the way that its command line asks for: "return", or "exit", which is how Linux on x86 gives up.
+ * With "measure" it says when it is entered, what the stub held in memory until then (by meter.c), and when it has got
+ * its initrd, however large. */
 
-#include <efi.h>
+#include "tests/stubs/meter.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -91,6 +93,41 @@ static bool is_zero(void) {
         return true;
 }
 
+static void say_number(EFI_SYSTEM_TABLE *system_table, const uint16_t *what, UINTN number) {
+        uint16_t digits[21], *first = digits + 20;
+
+        *first = 0;
+        do
+                *--first = (uint16_t)('0' + number % 10);
+        while ((number /= 10) > 0);
+        say(system_table, what);
+        say(system_table, first);
+        say(system_table, u"\r\n");
+}
+
+static EFI_STATUS measure(EFI_SYSTEM_TABLE *system_table) {
+        EFI_DEVICE_PATH end = {END_DEVICE_PATH_TYPE, END_ENTIRE_DEVICE_PATH_SUBTYPE, {sizeof end, 0}};
+        EFI_BOOT_SERVICES *services = system_table->BootServices;
+        EFI_PHYSICAL_ADDRESS memory;
+        EFI_GUID meter_guid = METER_GUID;
+        LoadFile2 *initrd = find_initrd(system_table);
+        Meter *meter;
+        UINTN size = 0;
+
+        if (EFI_ERROR(services->LocateProtocol(&meter_guid, NULL, (void **)&meter)))
+                return EFI_NOT_FOUND;
+        UINTN peak = meter->peak;
+        if (!initrd || initrd->load_file(initrd, &end, FALSE, &size, NULL) != EFI_BUFFER_TOO_SMALL ||
+            EFI_ERROR(services->AllocatePages(AllocateAnyPages, EfiLoaderData, size / 4096 + 1, &memory)))
+                return EFI_OUT_OF_RESOURCES;
+        EFI_STATUS status = initrd->load_file(initrd, &end, FALSE, &size, (void *)(uintptr_t)memory);
+        if (!EFI_ERROR(status))
+                say_number(system_table, u"meter: initrd of bytes ", size);
+        services->FreePages(memory, size / 4096 + 1);
+        say_number(system_table, u"meter: peak of pages ", peak);
+        return EFI_OUT_OF_RESOURCES;
+}
+
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE handle, EFI_SYSTEM_TABLE *system_table) {
         EFI_GUID protocol = EFI_LOADED_IMAGE_PROTOCOL_GUID;
         EFI_LOADED_IMAGE *image;
@@ -98,6 +135,10 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE handle, EFI_SYSTEM_TABLE *system_table) {
         if (EFI_ERROR(system_table->BootServices->HandleProtocol(handle, &protocol, (void **)&image)))
                 return EFI_UNSUPPORTED;
         const uint16_t *options = image->LoadOptions;
+        if (options && options[0] == 'm') {
+                say(system_table, u"meter: kernel\r\n");
+                return measure(system_table);
+        }
         say(system_table, u"test kernel: command line [");
         say(system_table, options ? options : u"");
         say(system_table, u"]\r\n");

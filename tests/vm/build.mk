@@ -4,7 +4,7 @@
 PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux
 
 # What the machine gets of lanzad is what `make install` installs.
-FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/older/lanzad $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
+FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/meterx64.efi $(B)/vm/older/lanzad $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
 
 $(B)/vm/installed: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi Makefile $(wildcard units/lanzad* units/esp-path.conf dbus/*)
 	@rm -rf $(B)/vm/root
@@ -12,13 +12,18 @@ $(B)/vm/installed: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi Makefil
 	@touch $@
 
 # Built as the stub is; its version in the header says that it knows how to ask for an initrd.
-$(B)/vm/kernel.obj: tests/stubs/kernel.c stubs/build.mk tests/vm/build.mk
+$(B)/vm/%.obj: tests/stubs/%.c tests/stubs/meter.h stubs/build.mk tests/vm/build.mk
 	@mkdir -p $(@D)
 	@echo "  CC x64 $<"
 	@$(CLANG) -target $(STUB_TARGET_x64) $(STUB_CFLAGS) -fno-stack-protector -Wno-frame-larger-than $(STUB_FLAGS_x64) -c $< -o $@
 $(B)/vm/kernel.efi: $(B)/vm/kernel.obj $(B)/stubs/x64/memory.obj
 	@echo "  LD $@"
 	@$(LLD_LINK) $(STUB_LDFLAGS) -version:1.0 -out:$@ $^
+
+# A driver, which systemd-boot loads before its menu.
+$(B)/vm/meterx64.efi: $(B)/vm/meter.obj $(B)/stubs/x64/memory.obj
+	@echo "  LD $@"
+	@lld-link $(subst efi_application,efi_boot_service_driver,$(STUB_LDFLAGS)) -out:$@ $^
 
 # A lanzad of another version: what it says of itself differs, and nothing else.
 OLDER_OBJECTS := $(patsubst %.c,$(B)/vm/older/%.o,$(shell grep -l LANZA_VERSION $(wildcard daemon/*.c daemon/*/*.c)))

@@ -91,6 +91,8 @@ class Console:
 
 
 class Machine:
+    esp_megabytes = ESP_MEGABYTES
+
     def __init__(self, name, images, watch=None, memory=512):
         self.name = name
         self.images = images
@@ -130,7 +132,7 @@ class Machine:
 
     def make_esp(self):
         """A disk with one vfat partition of the type that firmware boots from."""
-        sectors = ESP_MEGABYTES * 2048
+        sectors = self.esp_megabytes * 2048
         with open(self.esp, "wb") as file:
             file.truncate(ESP_OFFSET + sectors * 512 + (1 << 20))
         table = f"label: gpt\nstart=2048, size={sectors}, type={ESP_TYPE}, name=ESP\n"

@@ -14,6 +14,7 @@ from machine import Machine
 
 BUILD = os.environ.get("LANZA_BUILD", "build")
 MENU = "Reboot Into Firmware Interface"
+MIB = 1024 * 1024
 FAILED = "did not start and came back (out of resources)"
 
 
@@ -24,25 +25,27 @@ class StubMachine(Machine):
         super().__init__(name, images)
         self.stub = read(os.path.join(BUILD, "stubs/lanzastubx64.efi"))
         self.seen = 0
-        for folder in ("/EFI", "/EFI/BOOT", "/EFI/Linux", "/EFI/nixos", "/loader"):
+        for folder in ("/EFI", "/EFI/BOOT", "/EFI/Linux", "/EFI/nixos", "/EFI/systemd", "/EFI/systemd/drivers", "/loader"):
             self.mtools("mmd", "::" + folder)
+        self.esp_write("/EFI/systemd/drivers/meterx64.efi", read(os.path.join(BUILD, "vm/meterx64.efi")))
         self.esp_write("/EFI/BOOT/BOOTX64.EFI", read(images.tree + "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"))
         self.esp_write("/loader/loader.conf", b"timeout 0\n")
 
-    def add_entry(self, number, kernel, initrds, command_line, hashed=True):
-        """Puts entry NUMBER (1 is the topmost, and the default) on the ESP."""
+    def add_entry(self, number, kernel, initrds, command_line, hashed=True, initrds_hashed=True, more=()):
+        """Puts entry NUMBER (1 is the topmost, and the default) on the ESP, with MORE sections."""
         names = [f"\\EFI\\nixos\\initrd-{number}-{index}.efi" for index in range(len(initrds))]
         sections = [(".osrel", f'ID=test\nVERSION_ID={100 - number}\nPRETTY_NAME="entry {number}"\n'.encode()),
                     (".cmdline", command_line.encode()), (".linux", f"\\EFI\\nixos\\kernel-{number}.efi".encode())]
         if hashed:
             sections.append((".linuxh", hashlib.sha256(kernel).digest()))
         if initrds:
-            sections += [(".initrd", "\n".join(names).encode()),
-                         (".initrdh", b"".join(hashlib.sha256(initrd).digest() for initrd in initrds))]
+            sections.append((".initrd", "\n".join(names).encode()))
+        if initrds and initrds_hashed:
+            sections.append((".initrdh", b"".join(hashlib.sha256(initrd).digest() for initrd in initrds)))
         self.esp_write(f"/EFI/nixos/kernel-{number}.efi", kernel)
         for name, initrd in zip(names, initrds):
             self.esp_write(name.replace("\\", "/"), initrd)
-        self.esp_write(f"/EFI/Linux/{number}.efi", append_sections(self.stub, sections))
+        self.esp_write(f"/EFI/Linux/{number}.efi", append_sections(self.stub, [*sections, *more]))
 
     def wait_next(self, text, seconds=120):
         """Waits until TEXT comes after what was waited for before, and returns what was in between."""
@@ -79,6 +82,9 @@ def scenario(plan):
         machine.add_entry(2, program, [b"only"], "return")
         machine.add_entry(3, program, [b"other"], "exit", hashed=False)
         machine.add_entry(4, read(images.kernel), [images.initrd("four")], "console=ttyS0 quiet panic=-1 test.halt")
+        machine.add_entry(5, program, [b"a", b"four"], "exit", initrds_hashed=False, more=[(".ucode", b"micro")])
+        large = append_sections(program, [(".pad", os.urandom(12 * MIB - len(program)))])
+        machine.add_entry(6, large, [os.urandom(20 * MIB)], "measure")
         machine.start()
         with plan.step("a-kernel-finds-its-command-line-its-memory-and-all-initrds-as-one"):
             said = machine.back_to_menu()
@@ -100,6 +106,16 @@ def scenario(plan):
             assert "test kernel: initrd [other]" in said and "BAD" not in said, said
         with plan.step("a-kernel-that-firmware-started-leaves-nothing-behind"):
             assert FAILED in unwrapped(said) and "\\EFI\\nixos\\kernel-3.efi" in said, said
+            machine.boot_entry(5)
+            said = machine.back_to_menu()
+        with plan.step("microcode-goes-in-front-of-initrds-which-need-no-hashes-here"):
+            assert "test kernel: initrd [micro000a000four]" in said and "BAD" not in said, said
+            machine.boot_entry(6)
+            said = machine.back_to_menu()
+        with plan.step("it-takes-no-more-memory-than-kernel-and-initrd-and-2-mib"):
+            peak = int(re.search("meter: peak of pages ([0-9]+)", said).group(1)) * 4096
+            plan.say(f"{peak / MIB:.1f} MiB for a kernel of 12 and an initrd of 20")
+            assert f"meter: initrd of bytes {20 * MIB}" in said and 32 * MIB <= peak <= 34 * MIB, said
             machine.boot_entry(4)
             machine.wait_next("stage 1: initrd four")
             machine.wait_off()
