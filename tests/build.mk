@@ -131,7 +131,7 @@ coverage: ## Line coverage of the unit tests, as a table
 	@gcovr --root . --filter 'daemon/' --filter 'stubs/' --exclude-unreachable-branches $(B)/cov
 
 .PHONY: bench
-bench: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi ## Measure against other programs in the same run
+bench: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi $(B)/vm/kernel.efi $(B)/vm/meterx64.efi $(B)/pki/.made ## Measure against other programs in the same run
 	@tests/bench/run
 
 .PHONY: lint
