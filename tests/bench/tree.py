@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 SOURCE = Path(os.environ.get("LANZA_SOURCE", Path(__file__).resolve().parents[2]))
@@ -68,6 +69,20 @@ class Tree:
     def sync(self):
         """What was done on the first volume."""
         return self.lanzad("sync")["partitions"][0]
+
+    def contents(self):
+        return [self.root / path[1:] for path in (self.kernel, self.initrd)]
+
+    def wait_until_remembered(self):
+        """Hashes of files that have only just come are not kept: until they are, a sync reads the contents again."""
+        kept = self.root / "var/cache/lanzad/hashes"
+        while not kept.exists():
+            time.sleep(0.2)
+            self.sync()
+
+    def remove_contents(self):
+        shutil.rmtree(self.root / "boot/EFI/nixos", ignore_errors=True)
+        shutil.rmtree(self.root / "var/cache", ignore_errors=True)
 
     def remove_images(self):
         shutil.rmtree(self.root / "boot/EFI/Linux", ignore_errors=True)
