@@ -139,14 +139,20 @@ int key_store_remember(KeyStore *store, Failure *failure) {
         return 0;
 }
 
-bool key_store_has_held(const KeyStore *store, const Certificate *certificate) {
+int key_store_has_held(const KeyStore *store, const Certificate *certificate) {
+        int r;
+
         for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++) {
                 _cleanup_(certificate_unrefp) Certificate *present = NULL;
 
-                if (key_store_certificate(store, role, &present, NULL) >= 0 && certificate_equal(present, certificate))
-                        return true;
+                r = key_store_certificate(store, role, &present, NULL);
+                if (r == -ENOMEM)
+                        return r;
+                if (r >= 0 && certificate_equal(present, certificate))
+                        return 1;
         }
-        return is_recorded(store, certificate) > 0;
+        r = is_recorded(store, certificate);
+        return r == -ENOMEM || r > 0 ? r : 0;
 }
 
 bool key_store_ever_held_keys(const KeyStore *store) {

@@ -118,9 +118,9 @@ int key_store_next_timestamp(KeyStore *store, int64_t now, int64_t *ret, Failure
  * store calls this first. */
 int key_store_remember(KeyStore *store, Failure *failure);
 
-/* Whether CERTIFICATE is in use here or was once. Errors of reading count as no: whoever deletes by this answer keeps
- * a file too many, not too few. */
-bool key_store_has_held(const KeyStore *store, const Certificate *certificate);
+/* 1 if CERTIFICATE is in use here or was once, else 0. Errors of reading count as no (whoever deletes by this answer
+ * keeps a file too many, not too few), but -ENOMEM is one. */
+int key_store_has_held(const KeyStore *store, const Certificate *certificate);
 
 /* Whether keys ever were in this store, readable or not: any key, half a pair, a configured file, or the memory of a
  * certificate. Errors of reading count as yes: nothing unsigned is made where keys may have been. */

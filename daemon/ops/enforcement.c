@@ -21,7 +21,7 @@ static bool is_ours(const Context *context, const Certificate *certificate, KeyR
 
         key_store_name_certificate(machine, role, name);
         return strcmp(certificate_common_name(certificate), name) == 0 ||
-               key_store_has_held(context->keys, certificate);
+               key_store_has_held(context->keys, certificate) > 0;
 }
 
 static bool holds_ours(const Context *context, Span database, KeyRole role) {

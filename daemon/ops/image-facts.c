@@ -154,34 +154,44 @@ static int read_toplevel(const PeImage *image, int fd, char **ret) {
         return command_line_toplevel(buffer_span(&command_line), ret);
 }
 
-static bool has_held(ImageFactsReader *reader, const Certificate *signer) {
+/* 1, 0 or -ENOMEM. */
+static int has_held(ImageFactsReader *reader, const Certificate *signer) {
         const Sha256 *fingerprint = certificate_fingerprint(signer);
+        int r;
 
         if (!reader->has_last || !sha256_equal(fingerprint, &reader->last)) {
-                reader->last_was_held = key_store_has_held(reader->keys, signer);
+                r = key_store_has_held(reader->keys, signer);
+                if (r < 0)
+                        return r;
+                reader->last_was_held = r > 0;
                 reader->last = *fingerprint;
                 reader->has_last = true;
         }
         return reader->last_was_held;
 }
 
-static void judge_signature(ImageFactsReader *reader, Span pkcs7, ImageFacts *facts) {
+static int judge_signature(ImageFactsReader *reader, Span pkcs7, ImageFacts *facts) {
         _cleanup_(signed_data_freep) SignedData *data = NULL;
         const Certificate *signer;
+        int r;
 
         if (reader->current && signed_data_is_plainly_by(pkcs7, reader->current)) {
                 facts->signed_by_current = facts->signed_by_us = true;
-                return;
+                return 0;
         }
-        if (signed_data_parse(pkcs7, &data, /* ret_size= */ NULL) < 0)
-                return;
+        r = signed_data_parse(pkcs7, &data, /* ret_size= */ NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
         signer = signed_data_signer_chain(data, 0);
         if (!signer)
-                return;
-        if (reader->current && certificate_equal(signer, reader->current))
+                return 0;
+        if (reader->current && certificate_equal(signer, reader->current)) {
                 facts->signed_by_current = facts->signed_by_us = true;
-        else if (has_held(reader, signer))
-                facts->signed_by_us = true;
+                return 0;
+        }
+        r = has_held(reader, signer);
+        facts->signed_by_us |= r > 0;
+        return r < 0 ? r : 0;
 }
 
 /* A table that is broken somewhere ends there: what it says after that does not count as a signature of ours. */
@@ -196,10 +206,11 @@ static int read_signatures(ImageFactsReader *reader, const PeImage *image, int f
                 return 0;
         if (r < 0)
                 return r;
-        while (authenticode_next(buffer_span(&table), &offset, &entry) > 0)
+        r = 0;
+        while (r >= 0 && authenticode_next(buffer_span(&table), &offset, &entry) > 0)
                 if (entry.is_pkcs7)
-                        judge_signature(reader, entry.data, facts);
-        return 0;
+                        r = judge_signature(reader, entry.data, facts);
+        return r;
 }
 
 static int compare_stub(const ImageFactsReader *reader, const PeImage *image, int fd, ImageFacts *facts) {

@@ -54,14 +54,19 @@ static const Field result_fields[] = {FIELD_LIST(ListResult, keys, key_record, "
 static const Record parameters_record = RECORD(ListParameters, parameter_fields);
 static const Record result_record = RECORD(ListResult, result_fields);
 
-static const char *origin_of(const Context *context, const SignatureEntry *entry, const Certificate *certificate) {
-        if (certificate && key_store_has_held(context->keys, certificate))
-                return "own";
+/* Owned; NULL if memory is short. */
+static char *origin_of(const Context *context, const SignatureEntry *entry, const Certificate *certificate) {
+        int held = certificate ? key_store_has_held(context->keys, certificate) : 0;
+
+        if (held < 0)
+                return NULL;
+        if (held > 0)
+                return strdup("own");
         /* Some firmware has Microsoft's certificates with an owner of its own. */
         if (guid_equal(&entry->owner, &signature_owner_microsoft) ||
             (certificate && vendor_certificate_is(entry->data)))
-                return "microsoft";
-        return "foreign";
+                return strdup("microsoft");
+        return strdup("foreign");
 }
 
 static char *guid_text(const Guid *guid) {
@@ -91,11 +96,14 @@ static int add_entry(const Context *context, const char *variable, const Signatu
                 return -ENOMEM;
         /* What calls itself a certificate and is none is shown like a digest: firmware holds it all the same. */
         if (guid_equal(&entry->type, &signature_type_x509))
-                (void)certificate_from_der(entry->data, &certificate);
+                r = certificate_from_der(entry->data, &certificate);
+        if (r == -ENOMEM)
+                return r;
         key->variable = strdup(variable);
         key->type = type ? strdup(type) : guid_text(&entry->type);
         key->owner = guid_text(&entry->owner);
-        key->origin = strdup(origin_of(context, entry, certificate));
+        key->origin = origin_of(context, entry, certificate);
+        r = 0;
         if (certificate)
                 r = fill_certificate(key, certificate);
         else if (!(key->fingerprint = hex_encode(entry->data)))

@@ -168,12 +168,27 @@ static int read_keys(const Context *context, StatusResult *status) {
         return r < 0 ? r : add_missing_keys(status, &missing);
 }
 
-static bool database_has(const Context *context, Span database, KeyRole role) {
-        _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
+/* Whether each of our certificates is where it belongs: 1, 0 or -ENOMEM. */
+static int are_keys_enrolled(const Context *context, const SecureBootState *state) {
+        static const SecureVariable variables[] = {
+                [KEY_ROLE_PK] = SECURE_VARIABLE_PK,
+                [KEY_ROLE_KEK] = SECURE_VARIABLE_KEK,
+                [KEY_ROLE_DB] = SECURE_VARIABLE_DB,
+        };
+        int r;
 
-        return key_store_certificate(context->keys, role, &certificate, /* failure= */ NULL) >= 0 &&
-               signature_database_contains(database, &signature_type_x509, /* owner= */ NULL,
-                                           certificate_der(certificate)) > 0;
+        for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++) {
+                _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
+                Span database = buffer_span(&state->variables[variables[role]].lists);
+
+                r = key_store_certificate(context->keys, role, &certificate, /* failure= */ NULL);
+                if (r < 0)
+                        return r == -ENOMEM ? r : 0;
+                if (signature_database_contains(database, &signature_type_x509, /* owner= */ NULL,
+                                                certificate_der(certificate)) <= 0)
+                        return 0;
+        }
+        return 1;
 }
 
 #define FIRMWARE_SETTINGS "the firmware's settings ('systemctl reboot --firmware-setup' goes there)"
@@ -217,10 +232,10 @@ static int read_firmware(const Context *context, StatusResult *status) {
                 return r;
         status->secure_boot = state.secure_boot;
         status->setup_mode = state.setup_mode;
-        status->keys_enrolled =
-                database_has(context, buffer_span(&state.variables[SECURE_VARIABLE_PK].lists), KEY_ROLE_PK) &&
-                database_has(context, buffer_span(&state.variables[SECURE_VARIABLE_KEK].lists), KEY_ROLE_KEK) &&
-                database_has(context, buffer_span(&state.variables[SECURE_VARIABLE_DB].lists), KEY_ROLE_DB);
+        r = are_keys_enrolled(context, &state);
+        if (r < 0)
+                return r;
+        status->keys_enrolled = r > 0;
         return judge_firmware(&state, status);
 }
 

@@ -30,8 +30,10 @@ typedef struct Machine {
         bool is_service;      /* operations run as in the service, which runs no programs */
         bool needs_mount;     /* they take no folder for an ESP that is none */
         int64_t now;
-        bool has_small_esp; /* machine_mount_esp() */
-        char *waited_for;   /* name of the last lock that an operation waited for */
+        bool has_small_esp;          /* machine_mount_esp() */
+        unsigned failing_allocation; /* the one that fails, of those that the next operation makes; 0: none */
+        unsigned allocations;        /* how many the last operation made */
+        char *waited_for;            /* name of the last lock that an operation waited for */
 } Machine;
 
 /* A machine with stub and boot loader, an empty ESP and neither keys nor generations. */

@@ -2,10 +2,12 @@
 
 /* Running operations on a machine, and looking at what came of them. */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "daemon/ops/context.h"
+#include "tests/lib/scarce-memory.h"
 #include "tests/ops/machine-fixture.h"
 
 static SealedMemory *make_memory(const char *text) {
@@ -86,6 +88,7 @@ static Outcome *run(Machine *machine, const char *verb, va_list list) {
         for (const char *name; (name = va_arg(list, const char *));)
                 set_parameter(outcome->operation->parameters, parameters, name, va_arg(list, const char *));
 
+        scarce_memory_begin(machine->failing_allocation);
         context = open_context(machine, &outcome->failure);
         if (context) {
                 outcome->status =
@@ -94,8 +97,9 @@ static Outcome *run(Machine *machine, const char *verb, va_list list) {
                 context->variables = NULL; /* the machine's */
                 context_free(context);
         } else {
-                outcome->status = condition_errno(outcome->failure.condition);
+                outcome->status = outcome->failure.message ? condition_errno(outcome->failure.condition) : -ENOMEM;
         }
+        machine->allocations = scarce_memory_end();
         record_done(outcome->operation->parameters, parameters);
         free(parameters);
         machine->now += 100;
