@@ -17,12 +17,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from program_tests import LANZAD, Tree, run_tests
 
 F_GET_SEALS, ALL_SEALS = 1034, 15
+NOTES = str(LANZAD.parent.resolve()) if LANZAD.parent.name == "cov" else ""
 ENTER = """set -eu
 cd "$1"
 mount --bind /usr usr
 mount -t proc proc proc
 mount -t tmpfs -o mode=755 tmpfs run
-shift
+if [ -n "$2" ]; then # where a program for coverage writes down what ran
+    mkdir -p ".$2"
+    mount --bind "$2" ".$2"
+fi
+shift 2
 exec chroot . "$@" """
 
 
@@ -47,7 +52,7 @@ class System(Tree):
         (self.root / f"nix/store/secrets-{number}/run").chmod(0o555)
 
     def run(self, *arguments, status=0, fds=(), prefix=()):
-        command = ["unshare", "--mount", "--propagation=private", "sh", "-c", ENTER, "sh", str(self.root), *prefix]
+        command = ["unshare", "--mount", "--propagation=private", "sh", "-c", ENTER, "sh", str(self.root), NOTES, *prefix]
         command += ["/lanzad", "--oneshot", "initrd-secrets", *arguments]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False, pass_fds=fds)
         assert done.returncode == status, (done.returncode, arguments, done.stdout, done.stderr)
