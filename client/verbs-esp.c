@@ -19,6 +19,7 @@ static void print_partition(json_t *partition, bool dry_run) {
                 {"contents-written", "  wrote ", "  would write "},
                 {"loaders-written", "  wrote ", "  would write "},
                 {"images-removed", "  removed ", "  would remove "},
+                {"entries-removed", "  removed ", "  would remove "},
                 {"contents-removed", "  removed ", "  would remove "},
                 {"left-out", "  no room for ", "  no room for "},
                 {"left-alone", "  left alone, not provably lanzad's: ", "  would leave alone, not provably lanzad's: "},

@@ -402,8 +402,9 @@ static int record_removed(Apply *apply, const Step *step) {
         if (step->kind == STEP_REMOVE_TEMPORARY)
                 return 0;
         apply->result->bytes_removed += step->frees;
-        return string_list_add(step->kind == STEP_REMOVE_IMAGE ? &apply->result->images_removed
-                                                               : &apply->result->contents_removed,
+        return string_list_add(step->kind == STEP_REMOVE_IMAGE   ? &apply->result->images_removed
+                               : step->kind == STEP_REMOVE_ENTRY ? &apply->result->entries_removed
+                                                                 : &apply->result->contents_removed,
                                file_name(step->path));
 }
 
@@ -513,6 +514,7 @@ void apply_result_done(ApplyResult *result) {
         string_list_done(&result->images_removed);
         string_list_done(&result->contents_written);
         string_list_done(&result->contents_removed);
+        string_list_done(&result->entries_removed);
         string_list_done(&result->loaders_written);
         *result = (ApplyResult){};
 }

@@ -39,6 +39,7 @@ typedef struct ApplySources {
 typedef struct ApplyResult {
         StringList images_written, images_removed;     /* file names */
         StringList contents_written, contents_removed; /* file names */
+        StringList entries_removed;                    /* file names */
         StringList loaders_written;                    /* paths; loader/loader.conf too */
         size_t images_kept, contents_kept;
         uint64_t bytes_written; /* of all files */

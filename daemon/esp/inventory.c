@@ -17,6 +17,7 @@
 #include "daemon/esp/esp-names.h"
 #include "daemon/esp/loader-entry.h"
 #include "daemon/esp/loader-version.h"
+#include "daemon/esp/neighbour-names.h"
 #include "daemon/util/file.h"
 
 enum {
@@ -47,6 +48,8 @@ void inventory_done(Inventory *inventory) {
         free(inventory->contents);
         for (size_t i = 0; i < inventory->entry_count; i++) {
                 free(inventory->entries[i].name);
+                free(inventory->entries[i].profile);
+                loader_entry_owner_done(&inventory->entries[i].owner);
                 string_list_done(&inventory->entries[i].paths);
         }
         free(inventory->entries);
@@ -149,7 +152,9 @@ static bool ends_with(const char *name, const char *end) {
 /* The inventory's arrays have room for every name of their folder (see read_folder()). */
 static int add_image(Reading *reading, const char *name, const struct stat *st) {
         EspImage *image = &reading->inventory->images[reading->inventory->image_count];
+        const char *token = reading->parameters->token ?: ESP_TOKEN_DEFAULT;
         ImageName parsed;
+        uint64_t generation;
 
         if (!ends_with(name, ".efi"))
                 return 0;
@@ -161,6 +166,8 @@ static int add_image(Reading *reading, const char *name, const struct stat *st) 
         };
         if (!image->name)
                 return -ENOMEM;
+        image->old_form =
+                !image->our_form && strcmp(token, ESP_TOKEN_DEFAULT) == 0 && lanzaboote_image_parse(name, &generation);
         image->error = image->regular ? read_image(reading, image) : -ENOEXEC;
         if (image->error == -ENOENT || image->error == -ENOMEM) {
                 free(image->name);
@@ -178,7 +185,8 @@ static int add_content(Reading *reading, const char *name, const struct stat *st
                 .name = strdup(name),
                 .size = S_ISREG(st->st_mode) ? st->st_size : 0,
                 .regular = S_ISREG(st->st_mode),
-                .exact_form = content_name_parse(name, &parsed) >= 0,
+                .exact_form = content_name_parse(name, &parsed) >= 0 || lanzaboote_content_valid(name),
+                .store_form = store_content_valid(name),
         };
         if (!content->name)
                 return -ENOMEM;
@@ -326,18 +334,38 @@ static int read_folder(int root, const char *path, const InventoryParameters *pa
         return 0;
 }
 
-static int read_entry(int folder, const char *name, EspEntry *entry) {
+/* Whether the builder wrote it, and for which generation. */
+static int read_builders(EspEntry *entry, Span text) {
+        BuilderEntryName parsed;
+        Sha256 hash;
+        int r;
+
+        if (!builder_entry_parse(entry->name, &parsed))
+                return 0;
+        r = parsed.generation > 0 ? 0 : sha256_of(text, &hash);
+        if (r < 0 || (parsed.generation == 0 && !sha256_equal(&hash, &parsed.hash)))
+                return r;
+        entry->builders = true;
+        entry->generation = parsed.generation;
+        entry->profile = strndup((const char *)parsed.profile.data ?: "", parsed.profile.size);
+        return entry->profile ? loader_entry_owner_parse(text, &entry->owner) : -ENOMEM;
+}
+
+static int read_entry(int folder, const char *name, uint64_t size, EspEntry *entry) {
         _cleanup_(buffer_done) Buffer text = {};
         _cleanup_(close_fd) int fd = -EBADF;
         int r;
 
         entry->name = strdup(name);
+        entry->size = size;
         if (!entry->name)
                 return -ENOMEM;
         fd = file_open(folder, name, O_RDONLY | O_NOFOLLOW, 0);
         r = fd < 0 ? fd : file_read_fd(fd, LOADER_ENTRY_MAX_BYTES, &text);
         if (r >= 0)
                 r = loader_entry_parse(buffer_span(&text), &entry->paths);
+        if (r >= 0)
+                r = read_builders(entry, buffer_span(&text));
         entry->error = r;
         return r == -ENOMEM ? r : 0;
 }
@@ -367,7 +395,7 @@ static int read_entries(int root, Inventory *inventory, Failure *failure) {
                 }
                 if (!S_ISREG(st.st_mode))
                         continue;
-                r = read_entry(folder, names.items[i], &inventory->entries[inventory->entry_count++]);
+                r = read_entry(folder, names.items[i], st.st_size, &inventory->entries[inventory->entry_count++]);
         }
         return r;
 }

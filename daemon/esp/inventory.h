@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/esp/loader-entry.h"
 #include "daemon/util/buffer.h"
 #include "daemon/util/failure.h"
 #include "daemon/util/string-list.h"
@@ -33,6 +34,7 @@ typedef struct EspImage {
         uint64_t size;
         bool regular;  /* false: a folder or the like stands under an image's name */
         bool our_form; /* the name has our form, with our token */
+        bool old_form; /* or one that lanzaboote gave, which is not ours */
         int error;     /* 0; -ENOEXEC: no image; else why it can't be read. FACTS is empty then */
         ImageFacts facts;
         StringList paths; /* facts.references as paths below the root ("EFI/nixos/…") */
@@ -42,14 +44,20 @@ typedef struct EspContent {
         char *name; /* in EFI/nixos */
         uint64_t size;
         bool regular;
-        bool exact_form;
+        bool exact_form; /* ours, or lanzaboote's that is like it */
+        bool store_form; /* that of nixpkgs' systemd-boot builder, and once of lanzaboote */
 } EspContent;
 
 /* Someone's boot loader entry: what it names stays. */
 typedef struct EspEntry {
-        char *name;       /* in loader/entries */
+        char *name; /* in loader/entries */
+        uint64_t size;
         int error;        /* why it can't be told what it names: it might name anything; 0 */
         StringList paths; /* below the root */
+        bool builders;    /* it is as nixpkgs' systemd-boot builder names and writes it; only then: */
+        char *profile;    /* "" for "system" */
+        uint64_t generation;
+        LoaderEntryOwner owner;
 } EspEntry;
 
 typedef enum LoaderPlace {

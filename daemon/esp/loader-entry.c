@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/util/command-line.h"
 #include "daemon/util/file.h"
 #include "daemon/util/macro.h"
 
@@ -93,4 +94,48 @@ int loader_entry_parse(Span text, StringList *ret) {
                         r = add_path(take_word(&value), ret);
         }
         return r;
+}
+
+void loader_entry_owner_done(LoaderEntryOwner *owner) {
+        free(owner->machine_id);
+        free(owner->toplevel);
+        *owner = (LoaderEntryOwner){};
+}
+
+/* The value of the only line with KEY; empty if there are several. *RET_COUNT: how many there are. */
+static Span find_value(Span text, const char *key, size_t *ret_count) {
+        Span found = {};
+        size_t count = 0;
+
+        while (text.size > 0) {
+                Span value = trim(take_line(&text)), word = take_word(&value);
+
+                if (!span_equal(word, span_from_string(key)))
+                        continue;
+                found = value;
+                count++;
+        }
+        *ret_count = count;
+        return count == 1 ? found : (Span){};
+}
+
+int loader_entry_owner_parse(Span text, LoaderEntryOwner *ret) {
+        LoaderEntryOwner owner = {};
+        size_t count;
+        Span value = find_value(text, "options", &count);
+        int r;
+
+        r = command_line_toplevel(value, &owner.toplevel);
+        if (r < 0)
+                return r;
+        value = find_value(text, "machine-id", &count);
+        if (count > 0) {
+                owner.machine_id = strndup((const char *)value.data ?: "", value.size);
+                if (!owner.machine_id) {
+                        loader_entry_owner_done(&owner);
+                        return -ENOMEM;
+                }
+        }
+        *ret = owner;
+        return 0;
 }

@@ -11,6 +11,18 @@
 
 enum { LOADER_ENTRY_MAX_BYTES = 64 * 1024 };
 
+/* What nixpkgs' systemd-boot builder says in an entry of whose system it is. An entry that says it
+ * twice says nothing that could be anybody's: "". */
+typedef struct LoaderEntryOwner {
+        char *machine_id; /* owned, NULL if there is none */
+        char *toplevel;   /* what init= of its options names, without "/init"; owned, NULL if there is none */
+} LoaderEntryOwner;
+
+void loader_entry_owner_done(LoaderEntryOwner *owner);
+
+/* Reads it from an entry's text. -ENOMEM. */
+int loader_entry_owner_parse(Span text, LoaderEntryOwner *ret);
+
 /* The files that an entry names (linux, initrd, efi, uki, devicetree, devicetree-overlay), as paths below the volume's
  * root with slashes: "EFI/nixos/…". Appends to RET, which may have grown on failure. Returns -EBADMSG where a name
  * might mean another file than it says: "." and "..", spaces and dots at a name's edge, control characters; and for a

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "daemon/esp/esp-names.h"
-#include "daemon/esp/loader-entry.h"
 #include "daemon/esp/planner.h"
 #include "daemon/util/file.h"
 
@@ -65,7 +64,7 @@ static int collect_references(Planner *planner) {
         for (size_t i = 0; i < planner->inventory->entry_count; i++) {
                 const StringList *paths = &planner->inventory->entries[i].paths;
 
-                for (size_t j = 0; j < paths->count; j++) {
+                for (size_t j = 0; j < paths->count && !planner->leaving[i]; j++) {
                         r = name_index_add(&planner->references, paths->items[j], i);
                         if (r < 0)
                                 return r;
@@ -126,30 +125,9 @@ int planner_write_contents(Planner *planner) {
         return 0;
 }
 
-/* An entry that can't be understood may name anything. */
-static int judge_entries(Planner *planner) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < planner->inventory->entry_count; i++) {
-                const EspEntry *entry = &planner->inventory->entries[i];
-
-                if (entry->error == 0)
-                        continue;
-                planner->keep_contents = true;
-                r = string_list_add_format(&planner->plan.warnings,
-                                           LOADER_ENTRY_FOLDER "/%s cannot be read (%s): no kernel and no initrd is "
-                                                               "removed, since it might name it",
-                                           entry->name, strerror(-entry->error));
-        }
-        return r;
-}
-
 int planner_judge_contents(Planner *planner) {
         int r;
 
-        r = judge_entries(planner);
-        if (r < 0)
-                return r;
         if (planner->keep_contents)
                 return 0;
         r = collect_references(planner);
@@ -163,8 +141,9 @@ int planner_judge_contents(Planner *planner) {
                 if (!path)
                         return -ENOMEM;
                 name_index_find(&planner->references, path, &from, &to);
-                planner->garbage[i] =
-                        content->regular && content->exact_form && from == to && !planner_is_twin(planner, path);
+                planner->garbage[i] = content->regular &&
+                                      (content->exact_form || (content->store_form && planner->has_succeeded)) &&
+                                      from == to && !planner_is_twin(planner, path);
         }
         return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/esp/esp-names.h"
+#include "daemon/esp/neighbour-names.h"
 #include "daemon/esp/planner.h"
 #include "daemon/util/file.h"
 
@@ -268,13 +269,40 @@ static int is_shielded(const Planner *planner, const EspImage *image, bool *ret)
         return 0;
 }
 
-/* Whether IMAGE starts a system whose wanted image is not going to be there: then it is all that this system has. */
-static bool is_last_resort(const Planner *planner, const EspImage *image) {
+bool planner_is_shielded(const Planner *planner, const char *profile, uint64_t generation) {
+        for (size_t i = 0; i < planner->wanted->shielded_count; i++)
+                if (planner->wanted->shielded[i].generation == generation &&
+                    strcmp(planner->wanted->shielded[i].profile, profile) == 0)
+                        return true;
+        return false;
+}
+
+/* What starts such a system is all that it has. */
+bool planner_is_last_resort(const Planner *planner, const char *toplevel) {
         for (size_t i = 0; i < planner->wanted->image_count; i++)
-                if (!planner->satisfied[i] && !planner_is_evicted(planner, i) && image->facts.toplevel &&
+                if (!planner->satisfied[i] && !planner_is_evicted(planner, i) && toplevel &&
+                    strcmp(planner->wanted->images[i].toplevel, toplevel) == 0)
+                        return true;
+        return false;
+}
+
+/* Whether a wanted image that is or will be there starts what IMAGE starts. */
+static bool has_heir(const Planner *planner, const EspImage *image) {
+        for (size_t i = 0; i < planner->wanted->image_count; i++)
+                if (planner->satisfied[i] && image->facts.toplevel &&
                     strcmp(planner->wanted->images[i].toplevel, image->facts.toplevel) == 0)
                         return true;
         return false;
+}
+
+/* One of lanzaboote's whose name is not ours, but what else can be said of it is: it refers to its kernel, and is
+ * signed by us, or another image has taken its generation over. */
+static bool is_old_of_ours(const Planner *planner, const EspImage *image) {
+        uint64_t generation;
+
+        return image->old_form && image->regular && image->error == 0 && image->paths.count > 0 &&
+               !planner_is_booted(planner, image) && lanzaboote_image_parse(image->name, &generation) &&
+               !planner_is_shielded(planner, "", generation) && (image->facts.signed_by_us || has_heir(planner, image));
 }
 
 /* Ours are images of our form that a certificate of ours signed, or that start a toplevel of our profiles. An empty
@@ -292,6 +320,12 @@ static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
         int r;
 
         *fate = FATE_STAYS;
+        if (is_old_of_ours(planner, image)) {
+                r = is_twin(planner, image, &twin);
+                if (r >= 0 && !twin && !planner_is_last_resort(planner, image->facts.toplevel))
+                        *fate = FATE_GOES;
+                return r;
+        }
         if (!image->regular || !image->our_form || planner_is_booted(planner, image))
                 return 0;
         r = is_shielded(planner, image, &shielded);
@@ -301,7 +335,7 @@ static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
         if (r < 0 || twin)
                 return r;
         if (is_ours(planner, image)) {
-                *fate = is_last_resort(planner, image) ? FATE_STAYS : FATE_GOES;
+                *fate = planner_is_last_resort(planner, image->facts.toplevel) ? FATE_STAYS : FATE_GOES;
                 return 0;
         }
         if (image->error == 0 || image->error == -ENOEXEC)

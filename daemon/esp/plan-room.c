@@ -204,6 +204,9 @@ static uint64_t all_freed(const Planner *planner) {
         for (size_t i = 0; i < inventory->image_count; i++)
                 if (planner->fates[i] == FATE_GOES)
                         bytes += planner_clusters(planner, inventory->images[i].size);
+        for (size_t i = 0; i < inventory->entry_count; i++)
+                if (planner->leaving[i])
+                        bytes += planner_clusters(planner, inventory->entries[i].size);
         for (size_t i = 0; i < inventory->content_count; i++)
                 if (planner->garbage[i])
                         bytes += planner_clusters(planner, inventory->contents[i].size);
@@ -285,6 +288,9 @@ static uint64_t early_freed(const Planner *planner) {
         for (size_t i = 0; i < inventory->image_count; i++)
                 if (planner->early[i])
                         bytes += planner_clusters(planner, inventory->images[i].size);
+        for (size_t i = 0; i < inventory->entry_count; i++)
+                if (planner->leaving[i] && planner->early_entries)
+                        bytes += planner_clusters(planner, inventory->entries[i].size);
         for (size_t i = 0; i < inventory->content_count; i++)
                 if (planner->early_contents[i])
                         bytes += planner_clusters(planner, inventory->contents[i].size);
@@ -305,6 +311,7 @@ static int choose_early(Planner *planner, uint64_t lack, uint64_t *ret_missing) 
                 return r;
         for (size_t i = 0; i < planner->inventory->image_count; i++)
                 planner->early[i] = planner->fates[i] == FATE_GOES && !find_heir(planner, i, &heir);
+        planner->early_entries = true;
         r = mark_contents(planner, &going);
         for (size_t i = 0; r >= 0 && i < candidates.count && early_freed(planner) < lack; i++) {
                 for (size_t j = 0; j < planner->inventory->image_count; j++)

@@ -33,6 +33,7 @@ void planner_done(Planner *planner) {
         free(planner->fates);
         free(planner->early);
         free(planner->heirs);
+        free(planner->leaving);
         free(planner->garbage);
         free(planner->early_contents);
         free(planner->evicted);
@@ -118,12 +119,13 @@ static int planner_prepare(Planner *planner) {
         planner->fates = calloc(inventory->image_count + 1, sizeof(planner->fates[0]));
         planner->early = calloc(inventory->image_count + 1, sizeof(planner->early[0]));
         planner->heirs = calloc(inventory->image_count + 1, sizeof(planner->heirs[0]));
+        planner->leaving = calloc(inventory->entry_count + 1, sizeof(planner->leaving[0]));
         planner->garbage = calloc(inventory->content_count + 1, sizeof(planner->garbage[0]));
         planner->early_contents = calloc(inventory->content_count + 1, sizeof(planner->early_contents[0]));
         planner->satisfied = calloc(wanted->image_count + 1, sizeof(planner->satisfied[0]));
         planner->blocked = calloc(wanted->content_count + 1, sizeof(planner->blocked[0]));
-        if (!planner->fates || !planner->early || !planner->heirs || !planner->garbage || !planner->early_contents ||
-            !planner->satisfied || !planner->blocked)
+        if (!planner->fates || !planner->early || !planner->heirs || !planner->leaving || !planner->garbage ||
+            !planner->early_contents || !planner->satisfied || !planner->blocked)
                 return -ENOMEM;
 
         for (size_t i = 0; i < inventory->image_count; i++) {
@@ -170,8 +172,9 @@ static int order_steps(Plan *plan) {
 
 int planner_run(Planner *planner, Failure *failure) {
         static int (*const parts[])(Planner * planner) = {
-                planner_judge_contents, planner_write_contents, planner_write_loaders, planner_write_loader_conf,
-                remove_leftovers,       planner_make_room,      planner_remove_images, planner_remove_contents,
+                planner_judge_entries,     planner_judge_contents,  planner_write_contents, planner_write_loaders,
+                planner_write_loader_conf, remove_leftovers,        planner_make_room,      planner_remove_images,
+                planner_remove_entries,    planner_remove_contents,
         };
         int r;
 
@@ -229,7 +232,8 @@ const char *step_kind_name(StepKind kind) {
                 [STEP_REMOVE_TEMPORARY] = "remove-temporary", [STEP_WRITE_CONTENT] = "write-content",
                 [STEP_WRITE_IMAGE] = "write-image",           [STEP_WRITE_LOADER] = "write-loader",
                 [STEP_WRITE_FALLBACK] = "write-fallback",     [STEP_WRITE_LOADER_CONF] = "write-loader-conf",
-                [STEP_REMOVE_IMAGE] = "remove-image",         [STEP_REMOVE_CONTENT] = "remove-content",
+                [STEP_REMOVE_IMAGE] = "remove-image",         [STEP_REMOVE_ENTRY] = "remove-entry",
+                [STEP_REMOVE_CONTENT] = "remove-content",
         };
 
         return names[kind];

@@ -54,6 +54,8 @@ typedef struct Wanted {
         ShieldedGeneration *shielded;
         size_t shielded_count;
 
+        char *machine_id; /* NULL: not known */
+
         char *booted_entry;    /* LoaderEntrySelected (type 2: a file name), NULL if not known */
         char *booted_toplevel; /* target of /run/booted-system, NULL if not known */
 
@@ -90,6 +92,7 @@ typedef enum StepKind {
         STEP_WRITE_FALLBACK, /* EFI/BOOT */
         STEP_WRITE_LOADER_CONF,
         STEP_REMOVE_IMAGE,
+        STEP_REMOVE_ENTRY, /* of nixpkgs' systemd-boot builder */
         STEP_REMOVE_CONTENT,
         STEP_KINDS,
 } StepKind;

@@ -25,6 +25,9 @@ typedef struct Planner {
         Fate *fates;          /* one for each image of the inventory */
         bool *early;          /* for each image of the inventory: it goes before anything is written */
         size_t *heirs;        /* for each image of the inventory that is kept or replaced: which wanted one that is */
+        bool *leaving;        /* for each entry of the inventory: it goes */
+        bool early_entries;   /* and they do before anything is written */
+        bool has_succeeded;   /* an image of ours has booted: what nixpkgs' systemd-boot builder left is ours */
         bool *garbage;        /* for each content of the inventory: it goes */
         bool *early_contents; /* and that before anything is written */
         bool *satisfied;      /* for each wanted image: it is or will be there */
@@ -61,6 +64,16 @@ int planner_judge_images(Planner *planner);
 int planner_remove_images(Planner *planner);
 bool planner_removes_images(const Planner *planner);
 bool planner_is_booted(const Planner *planner, const EspImage *image);
+
+/* Whether a generation, the default token's, is one whose document could not be read. */
+bool planner_is_shielded(const Planner *planner, const char *profile, uint64_t generation);
+
+/* Whether TOPLEVEL is that of a wanted image which is not going to be there, though not for want of room. */
+bool planner_is_last_resort(const Planner *planner, const char *toplevel);
+
+/* plan-entries.c: what nixpkgs' systemd-boot builder left in loader/entries. After the images were judged. */
+int planner_judge_entries(Planner *planner);
+int planner_remove_entries(Planner *planner);
 
 /* plan-contents.c. Examining comes before the images are planned, all else after. */
 int planner_examine_contents(Planner *planner);

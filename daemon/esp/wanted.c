@@ -22,6 +22,7 @@ void wanted_done(Wanted *wanted) {
         free(wanted->shielded);
         free(wanted->token);
         string_list_done(&wanted->toplevels);
+        free(wanted->machine_id);
         free(wanted->booted_entry);
         free(wanted->booted_toplevel);
         free(wanted->loader_version);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/ops/image-facts.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "daemon/pe/authenticode.h"
 #include "daemon/pe/pe-assemble.h"
 #include "daemon/pe/pe-image.h"
+#include "daemon/util/command-line.h"
 #include "daemon/util/file.h"
 #include "stubs/stub-abi.h"
 
@@ -55,34 +55,6 @@ int image_references_parse(Span kernel, Span initrd, StringList *ret) {
         if (r < 0)
                 return r;
         return add_lines(ret, initrd);
-}
-
-int command_line_toplevel(Span command_line, char **ret) {
-        static const char key[] = "init=", file[] = "/init";
-        size_t from = 0, end;
-        char *toplevel;
-
-        while (from < command_line.size) {
-                while (from < command_line.size && isspace(command_line.data[from]))
-                        from++;
-                for (end = from; end < command_line.size && !isspace(command_line.data[end]);)
-                        end++;
-
-                Span word = {command_line.data + from, end - from};
-                from = end;
-                if (!span_starts_with(word, span_from_string(key)))
-                        continue;
-                toplevel = strndup((const char *)word.data + strlen(key), word.size - strlen(key));
-                if (!toplevel)
-                        return -ENOMEM;
-                size_t length = strlen(toplevel);
-                if (length > strlen(file) && strcmp(toplevel + length - strlen(file), file) == 0)
-                        toplevel[length - strlen(file)] = 0;
-                *ret = toplevel;
-                return 0;
-        }
-        *ret = NULL;
-        return 0;
 }
 
 /* Like pe_image_read_section(), but a section that is not there is an empty one. */

@@ -29,7 +29,3 @@ int image_facts_read(void *reader, int fd, ImageFacts *ret);
  * is embedded. Returns -EBADMSG for text with a NUL or too many paths. Appends to RET, which may have grown on failure.
  */
 int image_references_parse(Span kernel, Span initrd, StringList *ret);
-
-/* The toplevel that the first init= of a command line names, without "/init" at its end; NULL in *ret if there is none.
- * Owned. -ENOMEM. */
-int command_line_toplevel(Span command_line, char **ret);

@@ -12,6 +12,7 @@
 #include "daemon/ops/image-facts.h"
 #include "daemon/pe/authenticode.h"
 #include "daemon/pe/pe-image.h"
+#include "daemon/util/command-line.h"
 #include "daemon/util/encode.h"
 #include "daemon/util/file.h"
 #include "stubs/stub-abi.h"

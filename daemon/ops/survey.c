@@ -216,7 +216,7 @@ static int add_image(const Context *context, Survey *survey, const EspVolume *vo
                 return -ENOMEM;
         image->size = found->size;
         image->has_signature = found->facts.signed_by_us;
-        image->ours = found->our_form && found->error >= 0 &&
+        image->ours = (found->our_form || (found->old_form && found->paths.count > 0)) && found->error >= 0 &&
                       (found->facts.signed_by_us ||
                        (toplevel && generation_list_find(&survey->list, toplevel, /* ret_variant= */ NULL)));
         image->booted = is_booted(survey, found);

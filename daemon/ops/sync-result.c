@@ -13,6 +13,7 @@ static const Field partition_fields[] = {
         FIELD(SyncPartition, images_written, FIELD_STRINGS, "images-written"),
         FIELD(SyncPartition, images_kept, FIELD_UNSIGNED, "images-kept"),
         FIELD(SyncPartition, images_removed, FIELD_STRINGS, "images-removed"),
+        FIELD(SyncPartition, entries_removed, FIELD_STRINGS, "entries-removed"),
         FIELD(SyncPartition, contents_written, FIELD_STRINGS, "contents-written"),
         FIELD(SyncPartition, contents_kept, FIELD_UNSIGNED, "contents-kept"),
         FIELD(SyncPartition, contents_removed, FIELD_STRINGS, "contents-removed"),
@@ -76,6 +77,8 @@ static int add_step(SyncPartition *partition, const Step *step) {
                 return string_list_add(&partition->loaders_written, step->path);
         case STEP_REMOVE_IMAGE:
                 return string_list_add(&partition->images_removed, file_name(step->path));
+        case STEP_REMOVE_ENTRY:
+                return string_list_add(&partition->entries_removed, file_name(step->path));
         case STEP_REMOVE_CONTENT:
                 return string_list_add(&partition->contents_removed, file_name(step->path));
         default:
@@ -106,6 +109,7 @@ int sync_result_add_applied(SyncResult *result, const EspVolume *volume, const P
                 return r;
         partition->images_written = TAKE_STRUCT(done->images_written);
         partition->images_removed = TAKE_STRUCT(done->images_removed);
+        partition->entries_removed = TAKE_STRUCT(done->entries_removed);
         partition->contents_written = TAKE_STRUCT(done->contents_written);
         partition->contents_removed = TAKE_STRUCT(done->contents_removed);
         partition->loaders_written = TAKE_STRUCT(done->loaders_written);

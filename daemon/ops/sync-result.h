@@ -15,6 +15,7 @@ typedef struct SyncPartition {
         char *default_entry;  /* the default's boot image, without boot counter; absent if it does not stand there */
         StringList images_written, images_removed;     /* file names */
         StringList contents_written, contents_removed; /* file names */
+        StringList entries_removed;                    /* file names in loader/entries */
         StringList loaders_written;                    /* paths; loader/loader.conf too */
         StringList left_out;                           /* "generation 7": for want of room; with its specialisations */
         StringList left_alone; /* images of our form that are not provably ours: theirs is the decision of a person */

@@ -11,7 +11,7 @@
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
 
-enum { LOADER_CONFIG_MAX = 1024 * 1024 };
+enum { MACHINE_ID_LENGTH = 32, MACHINE_ID_FILE_MAX = 4096, LOADER_CONFIG_MAX = 1024 * 1024 };
 
 static void stop_building(WantedSystem *system) {
         if (system->ahead)
@@ -231,6 +231,24 @@ static int set_text(char **place, const char *text) {
         return *place ? 0 : -ENOMEM;
 }
 
+/* machine-id(5). One that is not well-formed ("uninitialized") is none. */
+static int read_machine_id(const Context *context, char **ret) {
+        _cleanup_(close_fd) int fd = root_open(context->root_fd, "/etc/machine-id", O_RDONLY);
+        _cleanup_(buffer_done) Buffer text = {};
+        int r;
+
+        r = fd < 0 ? fd : file_read_fd(fd, MACHINE_ID_FILE_MAX, &text);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (text.size < MACHINE_ID_LENGTH || (text.size > MACHINE_ID_LENGTH && text.data[MACHINE_ID_LENGTH] != '\n'))
+                return 0;
+        for (size_t i = 0; i < MACHINE_ID_LENGTH; i++)
+                if (!(text.data[i] >= '0' && text.data[i] <= '9') && !(text.data[i] >= 'a' && text.data[i] <= 'f'))
+                        return 0;
+        *ret = strndup((const char *)text.data, MACHINE_ID_LENGTH);
+        return *ret ? 0 : -ENOMEM;
+}
+
 int wanted_system_init(WantedSystem *system, const Context *context, const ImageBuilder *builder, HashCache *cache,
                        const WantedRequest *request, Failure *failure) {
         Wanted *wanted = &system->wanted;
@@ -247,6 +265,8 @@ int wanted_system_init(WantedSystem *system, const Context *context, const Image
                 r = set_text(&wanted->token, context->settings->entry_token);
         if (r >= 0)
                 r = set_text(&wanted->loader_version, builder->loader_version);
+        if (r >= 0)
+                r = read_machine_id(context, &wanted->machine_id);
         if (r >= 0)
                 r = system_booted_toplevel(context, &wanted->booted_toplevel);
         if (r >= 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/esp/esp-names.h"
+#include "daemon/esp/neighbour-names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -54,6 +55,23 @@ static void check_image(const char *name) {
         free(plain);
 }
 
+static void check_neighbours(const char *name) {
+        BuilderEntryName entry;
+        ContentName content;
+        ImageName image;
+        uint64_t generation;
+
+        if (builder_entry_parse(name, &entry))
+                check_inside(entry.profile, name);
+        if (lanzaboote_image_parse(name, &generation))
+                assert(generation > 0);
+        /* Their forms hold ours, where there is no other profile. */
+        if (image_name_parse(name, NULL, &image) >= 0 && image.profile.size == 0 && image.specialisation.size > 0)
+                assert(lanzaboote_image_parse(name, &generation) && generation == image.generation);
+        if (content_name_parse(name, &content) >= 0)
+                assert(lanzaboote_content_valid(name) && !store_content_valid(name));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         ContentName content;
         char *name, *plain;
@@ -62,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         name = strndup((const char *)data, size);
         assert(name);
         check_image(name);
+        check_neighbours(name);
         if (content_name_parse(name, &content) >= 0) {
                 check_inside(content.version, name);
                 assert(content.hash.size == ESP_HASH_LENGTH && content.version.size <= ESP_VERSION_MAX);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/ops/image-facts.h"
+#include "daemon/util/command-line.h"
 #include "daemon/util/file.h"
 #include "stubs/stub-abi.h"
 

@@ -26,7 +26,13 @@ static void check(const char *path) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(string_list_done) StringList paths = {};
+        LoaderEntryOwner owner;
 
+        if (loader_entry_owner_parse((Span){data, size}, &owner) >= 0) {
+                require(!owner.machine_id || !strpbrk(owner.machine_id, "\n\r"));
+                require(!owner.toplevel || strlen(owner.toplevel) <= size);
+                loader_entry_owner_done(&owner);
+        }
         if (loader_entry_parse((Span){data, size}, &paths) < 0)
                 return 0;
         require(paths.count <= size);

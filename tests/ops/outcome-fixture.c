@@ -207,8 +207,9 @@ void outcome_assert(const Outcome *outcome, const char *path, const char *expect
 
 void outcome_assert_same_steps(const Outcome *rehearsed, const Outcome *real) {
         static const char *const fields[] = {
-                "images-written", "images-kept",     "images-removed", "contents-written", "contents-removed",
-                "contents-kept",  "loaders-written", "left-alone",     "left-out",         "default-entry",
+                "images-written",   "images-kept",     "images-removed",  "contents-written",
+                "contents-removed", "contents-kept",   "loaders-written", "left-alone",
+                "left-out",         "entries-removed", "default-entry",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {

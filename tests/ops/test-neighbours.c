@@ -387,6 +387,58 @@ static void test_unclear_entries(void) {
         g_assert_false(test_exists(machine->root, other));
 }
 
+/* Names that lanzaboote gave and lanzad does not: of before August 2023, of specialisations with long or odd names, and
+ * kernels whose versions have a "+". */
+static void test_other_names(void) {
+        static const char long_name[] = "a-specialisation-whose-name-is-longer-than-lanzad-would-write-it";
+        static const char odd_kernel[] =
+                "boot/EFI/nixos/kernel-6.1.1+rpt-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.efi";
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *long_file = g_strdup_printf("nixos-generation-2-specialisation-%s-aaaa+3.efi", long_name);
+        const LanzabooteImage images[] = {
+                {.number = 1, .file_name = "nixos-generation-1.efi", .old_sections = true},
+                {.number = 2, .file_name = "nixos-generation-2.efi", .key = "foreign-db"},
+                {.number = 2, .file_name = long_file},
+                {.number = 7, .file_name = "nixos-generation-7-specialisation-a b+c.efi"},
+                /* Not ours: by nobody's key and of no generation, of another form, another profile's, a UKI. */
+                {.number = 8, .file_name = "nixos-generation-8.efi", .key = "foreign-db"},
+                {.number = 2, .file_name = "nixos-generation-02.efi"},
+                {.number = 2, .file_name = "Nixos-generation-22.efi"},
+                {.number = 2, .file_name = "nixos-other-generation-2.efi"},
+                {.number = 2, .file_name = "nixos-generation-3.efi", .embedded = true},
+        };
+        enum { OURS = 4 };
+        g_autofree char *before = NULL, *after = NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(images); i++)
+                g_free(add_lanzaboote(machine, &images[i]));
+        machine_write(machine, odd_kernel, "a kernel");
+        outcome_free(sync_well(machine));
+        for (size_t i = 0; i < G_N_ELEMENTS(images); i++)
+                g_assert_cmpint(has_image(machine, images[i].file_name), ==, i >= OURS);
+        g_assert_false(test_exists(machine->root, odd_kernel));
+        before = machine_snapshot(machine, "boot");
+        outcome_free(machine_run_status(machine, 0, "gc", NULL));
+        after = machine_snapshot(machine, "boot");
+        g_assert_cmpstr(after, ==, before);
+}
+
+/* As any other that was booted. */
+static void test_other_name_booted(void) {
+        const LanzabooteImage image = {.number = 2, .file_name = "nixos-generation-2.efi"};
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+
+        g_free(add_lanzaboote(machine, &image));
+        machine_set_loader_variable(machine, "LoaderEntrySelected", image.file_name);
+        outcome_free(sync_well(machine));
+        g_assert_true(has_image(machine, image.file_name));
+        machine_write(machine, "nix/store/system-2/boot.json", "{");
+        machine_set_current(machine, 1);
+        machine_set_loader_variable(machine, "LoaderEntrySelected", "auto-windows");
+        outcome_free(machine_run_status(machine, OPERATION_IN_PART, "sync", NULL));
+        g_assert_true(has_image(machine, image.file_name));
+}
+
 #define TEST(name, function) g_test_add_func("/ops/neighbours/" name, function)
 
 int main(int argc, char *argv[]) {
@@ -396,6 +448,8 @@ int main(int argc, char *argv[]) {
         TEST("lanzaboote's-images-are-collected-with-their-generations", test_collected);
         TEST("lanzaboote's-image-of-a-malformed-generation-stays", test_shielded);
         TEST("lanzaboote's-images-are-listed", test_listed);
+        TEST("lanzaboote's-images-of-other-names-are-collected-where-they-are-ours", test_other_names);
+        TEST("lanzaboote's-image-of-another-name-stays-while-booted-or-shielded", test_other_name_booted);
         TEST("another-token's-images-stay-with-what-they-refer-to", test_token);
         TEST("an-image-with-its-kernel-inside-names-no-files", test_embedded);
         TEST("ukis-that-are-not-of-our-form-stay-as-they-are", test_ukis);
