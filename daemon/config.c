@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +16,7 @@
 
 #define CONFIG_FOLDER CONFIG_FILE ".d"
 
-enum { CONFIG_FILES_MAX = 1024, ENTRY_TOKEN_MAX = 16, SORT_KEY_MAX = 64 };
+enum { CONFIG_FILES_MAX = 1024, CONFIG_WARNINGS_MAX = 64, ENTRY_TOKEN_MAX = 16, SORT_KEY_MAX = 64 };
 
 typedef enum KeyType {
         KEY_PATH,
@@ -241,6 +243,26 @@ static char *strip(char *text) {
         return text;
 }
 
+/* A file that is something else altogether has a great many. */
+static _printf_(3, 4) int warn(const Position *position, StringList *warnings, const char *format, ...) {
+        _cleanup_(free_pointer) char *what = NULL;
+        va_list arguments;
+        int r;
+
+        if (warnings->count > CONFIG_WARNINGS_MAX)
+                return 0;
+        va_start(arguments, format);
+        r = vasprintf(&what, format, arguments);
+        va_end(arguments);
+        if (r < 0) {
+                what = NULL;
+                return -ENOMEM;
+        }
+        return string_list_add_format(warnings, "%s:%u: %s", position->file, position->line,
+                                      warnings->count < CONFIG_WARNINGS_MAX ? what
+                                                                            : "and so on, further ones are not shown");
+}
+
 static int parse_section(Position *position, char *line, StringList *warnings, Failure *failure) {
         size_t length = strlen(line);
 
@@ -251,8 +273,7 @@ static int parse_section(Position *position, char *line, StringList *warnings, F
         position->in_section = true;
         position->section[0] = 0;
         if (strlen(line + 1) >= sizeof(position->section) || !key_find(line + 1, NULL))
-                return string_list_add_format(warnings, "%s:%u: unknown section [%.64s], ignored", position->file,
-                                              position->line, line + 1);
+                return warn(position, warnings, "unknown section [%.64s], ignored", line + 1);
         strcpy(position->section, line + 1);
         return 0;
 }
@@ -271,21 +292,18 @@ static int parse_assignment(Position *position, Settings *settings, char *line, 
         name = strip(line);
         value = strip(equals + 1);
         if (!position->in_section)
-                return string_list_add_format(warnings, "%s:%u: %.64s= stands before any section, ignored",
-                                              position->file, position->line, name);
+                return warn(position, warnings, "%.64s= stands before any section, ignored", name);
         if (!position->section[0])
                 return 0;
         key = key_find(position->section, name);
         if (!key)
-                return string_list_add_format(warnings, "%s:%u: unknown key %.64s= in section [%s], ignored",
-                                              position->file, position->line, name, position->section);
+                return warn(position, warnings, "unknown key %.64s= in section [%s], ignored", name, position->section);
         r = key_set(key, settings, value);
         if (r == -EINVAL)
                 return failure_set(failure, CONDITION_BAD_CONFIGURATION, "%s:%u: %s=%.200s is not %s", position->file,
                                    position->line, name, value, expectations[key->type]);
         if (r >= 0 && *value && key->without_effect)
-                return string_list_add_format(warnings, "%s:%u: %s= has no effect in this version", position->file,
-                                              position->line, name);
+                return warn(position, warnings, "%s= has no effect in this version", name);
         return r;
 }
 
@@ -354,14 +372,24 @@ static bool is_configuration(const char *name) {
         return length > suffix && name[0] != '.' && strcmp(name + length - suffix, ".conf") == 0;
 }
 
+/* Whether there is nothing under the name: a link that leads nowhere is something, and meant. */
+static bool is_absent(int root, const char *path) {
+        _cleanup_(close_fd) int fd = root_open(root, path, O_PATH | O_NOFOLLOW);
+
+        return fd == -ENOENT;
+}
+
 static int load_folder(int root, Settings *settings, StringList *warnings, Failure *failure) {
         _cleanup_(close_fd) int folder = root_open(root, CONFIG_FOLDER, O_RDONLY | O_DIRECTORY);
         _cleanup_(string_list_done) StringList names = {};
         int r;
 
-        if (folder == -ENOENT)
+        if (folder == -ENOENT && is_absent(root, CONFIG_FOLDER))
                 return 0;
         r = folder < 0 ? folder : folder_list(folder, ".", CONFIG_FILES_MAX, &names);
+        if (r == -E2BIG)
+                return failure_set(failure, CONDITION_BAD_CONFIGURATION, CONFIG_FOLDER " holds more than %i names",
+                                   CONFIG_FILES_MAX);
         if (r < 0)
                 return failure_set(failure, CONDITION_BAD_CONFIGURATION, "Cannot read " CONFIG_FOLDER ": %s",
                                    strerror(-r));
@@ -386,7 +414,7 @@ static int load_system(int root, Settings *settings, StringList *warnings, Failu
         _cleanup_(close_fd) int fd = root_open(root, CONFIG_FILE, O_RDONLY);
         int r;
 
-        if (fd != -ENOENT) {
+        if (fd != -ENOENT || !is_absent(root, CONFIG_FILE)) {
                 r = parse_file(settings, fd, CONFIG_FILE, warnings, failure);
                 if (r < 0)
                         return r;

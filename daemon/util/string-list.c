@@ -14,18 +14,27 @@ void string_list_done(StringList *list) {
         *list = (StringList){};
 }
 
-/* Takes STRING over in any case; NULL counts as out of memory. */
-static int add_owned(StringList *list, char *string) {
+/* There is room for as many as the next power of two says. */
+static int make_room(StringList *list) {
         char **items;
 
+        if (list->count & (list->count - 1))
+                return 0;
+        items = reallocarray(list->items, list->count > 0 ? 2 * list->count : 1, sizeof(*items));
+        if (!items)
+                return -ENOMEM;
+        list->items = items;
+        return 0;
+}
+
+/* Takes STRING over in any case; NULL counts as out of memory. */
+static int add_owned(StringList *list, char *string) {
         if (!string)
                 return -ENOMEM;
-        items = reallocarray(list->items, list->count + 1, sizeof(*items));
-        if (!items) {
+        if (make_room(list) < 0) {
                 free(string);
                 return -ENOMEM;
         }
-        list->items = items;
         list->items[list->count++] = string;
         return 0;
 }

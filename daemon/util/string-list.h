@@ -9,7 +9,7 @@
 #include "daemon/util/macro.h"
 
 typedef struct StringList {
-        char **items; /* COUNT strings; not NULL-terminated */
+        char **items; /* COUNT strings; not NULL-terminated. Grows by the functions below alone */
         size_t count;
 } StringList;
 
