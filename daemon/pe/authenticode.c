@@ -138,8 +138,8 @@ static int find_end(const PeImage *image, uint64_t *ret) {
         return 0;
 }
 
-/* Cuts FILE at END and appends one entry with SIGNATURE; the caller made sure that there is room. */
-static int attach(const PeImage *image, uint64_t end, Span signature, Buffer *file) {
+/* Cuts FILE at END and appends one entry with SIGNATURE to the certificate table, which begins at TABLE. */
+static int attach(const PeImage *image, uint64_t table, uint64_t end, Span signature, Buffer *file) {
         const uint64_t offset = pe_align(end, CERTIFICATE_ALIGNMENT);
         const uint64_t length = pe_align(CERTIFICATE_HEADER_SIZE + signature.size, CERTIFICATE_ALIGNMENT);
         uint8_t *entry;
@@ -158,29 +158,20 @@ static int attach(const PeImage *image, uint64_t end, Span signature, Buffer *fi
         pe_write_u16(entry, CERTIFICATE_REVISION, CERTIFICATE_REVISION_2_0);
         pe_write_u16(entry, CERTIFICATE_TYPE, CERTIFICATE_TYPE_PKCS_SIGNED_DATA);
         memcpy(entry + CERTIFICATE_HEADER_SIZE, signature.data, signature.size);
-        pe_write_u32(file->data, image->certificates_directory_offset, offset);
-        pe_write_u32(file->data, image->certificates_directory_offset + 4, length);
+        pe_write_u32(file->data, image->certificates_directory_offset, table);
+        pe_write_u32(file->data, image->certificates_directory_offset + 4, offset + length - table);
         pe_write_u32(file->data, image->optional_offset + OPTIONAL_CHECKSUM, 0);
         pe_write_u32(file->data, image->optional_offset + OPTIONAL_CHECKSUM, pe_checksum(buffer_span(file)));
         return 0;
 }
 
-int authenticode_sign(Buffer *image, Signer *signer, int64_t signing_time) {
-        _cleanup_(buffer_done) Buffer signature = {};
+/* Of what stands before END, and the zeros up to where a certificate table can begin. */
+static int make_signature(const PeImage *image, uint64_t end, Signer *signer, int64_t signing_time, Buffer *ret) {
+        PeImage unsigned_part = *image;
         uint8_t digest[DIGEST_SIZE_MAX];
-        PeImage parsed, unsigned_part;
-        uint64_t end;
         Sha256 sha256;
         int r;
 
-        r = pe_image_parse(buffer_span(image), &parsed);
-        if (r < 0)
-                return r;
-        r = find_end(&parsed, &end);
-        if (r < 0)
-                return r;
-
-        unsigned_part = parsed;
         unsigned_part.file.size = end;
         unsigned_part.file_size = end;
         unsigned_part.certificates_size = 0;
@@ -188,10 +179,63 @@ int authenticode_sign(Buffer *image, Signer *signer, int64_t signing_time) {
         if (r < 0)
                 return r;
         memcpy(sha256.bytes, digest, SHA256_SIZE);
-        r = signed_data_make_authenticode(signer, &sha256, signing_time, &signature);
+        return signed_data_make_authenticode(signer, &sha256, signing_time, ret);
+}
+
+int authenticode_sign(Buffer *image, Signer *signer, int64_t signing_time) {
+        _cleanup_(buffer_done) Buffer signature = {};
+        PeImage parsed;
+        uint64_t end;
+        int r;
+
+        r = pe_image_parse(buffer_span(image), &parsed);
+        if (r >= 0)
+                r = find_end(&parsed, &end);
+        if (r >= 0)
+                r = make_signature(&parsed, end, signer, signing_time, &signature);
         if (r < 0)
                 return r;
-        return attach(&parsed, end, buffer_span(&signature), image);
+        return attach(&parsed, pe_align(end, CERTIFICATE_ALIGNMENT), end, buffer_span(&signature), image);
+}
+
+/* Another entry can stand behind a table only if firmware would walk to its end, and sees all that was signed where it
+ * was signed. */
+static int check_table(const PeImage *image) {
+        AuthenticodeEntry entry;
+        size_t offset = 0;
+        Span table;
+        int r;
+
+        if (image->certificates_offset % CERTIFICATE_ALIGNMENT != 0)
+                return -EBADMSG;
+        r = span_slice(image->file, image->certificates_offset, image->certificates_size, &table);
+        while (r >= 0) {
+                r = authenticode_next(table, &offset, &entry);
+                if (r == 0)
+                        return 0;
+        }
+        return r;
+}
+
+int authenticode_add(Buffer *image, Signer *signer, int64_t signing_time) {
+        _cleanup_(buffer_done) Buffer signature = {};
+        PeImage parsed;
+        uint64_t end;
+        int r;
+
+        r = pe_image_parse(buffer_span(image), &parsed);
+        if (r < 0)
+                return r;
+        if (parsed.certificates_size == 0)
+                return authenticode_sign(image, signer, signing_time);
+        r = find_end(&parsed, &end);
+        if (r >= 0)
+                r = check_table(&parsed);
+        if (r >= 0)
+                r = make_signature(&parsed, end, signer, signing_time, &signature);
+        if (r < 0)
+                return r;
+        return attach(&parsed, end, image->size, buffer_span(&signature), image);
 }
 
 int authenticode_check_form(Span image) {

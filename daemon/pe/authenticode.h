@@ -26,6 +26,10 @@ int authenticode_digest(const PeImage *image, DigestAlgorithm algorithm, uint8_t
  * any failure IMAGE is as it was. */
 int authenticode_sign(Buffer *image, Signer *signer, int64_t signing_time);
 
+/* The same beside the signatures that IMAGE has, which stay good. -EBADMSG also where firmware stops in its certificate
+ * table. */
+int authenticode_add(Buffer *image, Signer *signer, int64_t signing_time);
+
 /* What authenticode_sign() would say of the form of IMAGE: 0 or -EBADMSG. */
 int authenticode_check_form(Span image);
 

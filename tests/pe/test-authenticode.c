@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/pe/pe-assemble.h"
+#include "daemon/pe/pe-format.h"
 #include "daemon/util/encode.h"
 #include "tests/lib/pe-fixture.h"
 #include "tests/lib/test-folder.h"
@@ -394,6 +395,60 @@ static void test_guid_entry(void) {
         g_assert_cmpint(verify(span_of(file), "db"), ==, 0);
 }
 
+/* By the judgement of sbverify, too. */
+static void assert_sbverified(Span image, const char *name) {
+        _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+        g_autofree char *path = test_path(folder, "image.efi"), *file = g_strconcat(name, ".pem", NULL);
+        g_autofree char *certificate = test_pki_path(file), *output = NULL;
+
+        test_write(folder, "image.efi", image.data, image.size, 0600);
+        output = test_run_good("sbverify", "--cert", certificate, path, NULL);
+}
+
+static void test_adds(void) {
+        g_autoptr(GPtrArray) images = all_images();
+        _cleanup_(signer_freep) Signer *signer = load_signer("db");
+
+        for (size_t i = 0; i < images->len; i++) {
+                _cleanup_(buffer_done) Buffer made = sign_with(images->pdata[i], "foreign-db");
+                int end;
+
+                g_assert_cmpint(authenticode_add(&made, signer, SIGNING_TIME), ==, 0);
+                g_assert_cmpint(verify(buffer_span(&made), "db"), ==, 0);
+                g_assert_cmpint(verify(buffer_span(&made), "foreign-db"), ==, 0);
+                g_assert_cmpuint(count_entries(buffer_span(&made), &end), ==, 2);
+                g_assert_cmpint(end, ==, 0);
+                assert_sbverified(buffer_span(&made), "db");
+                assert_sbverified(buffer_span(&made), "foreign-db");
+        }
+}
+
+static void test_adds_first(void) {
+        g_autoptr(GByteArray) stub = pe_fixture_stub();
+        _cleanup_(signer_freep) Signer *signer = load_signer("db");
+        _cleanup_(buffer_done) Buffer signed_one = sign_with(stub, "db"), added = copy_of(stub);
+
+        g_assert_cmpint(authenticode_add(&added, signer, SIGNING_TIME), ==, 0);
+        g_assert_true(span_equal(buffer_span(&added), buffer_span(&signed_one)));
+}
+
+/* What firmware refuses for its table does not become good by another entry. */
+static void test_adds_to_no_broken_table(void) {
+        g_autoptr(GByteArray) stub = pe_fixture_stub();
+        _cleanup_(signer_freep) Signer *signer = load_signer("db");
+        _cleanup_(buffer_done) Buffer longer = sign_with(stub, "foreign-db"), moved = sign_with(stub, "foreign-db");
+
+        g_assert_cmpint(buffer_append_zero(&longer, 8), ==, 0);
+        pe_write_u32(longer.data, PE_FIXTURE_CERTIFICATES + 4, longer.size - stub->len);
+        g_assert_cmpint(authenticode_add(&longer, signer, SIGNING_TIME), ==, -EBADMSG);
+
+        g_assert_cmpint(buffer_append_zero(&moved, 4), ==, 0);
+        memmove(moved.data + stub->len + 4, moved.data + stub->len, moved.size - stub->len - 4);
+        pe_write_u32(moved.data, PE_FIXTURE_CERTIFICATES, stub->len + 4);
+        g_assert_cmpint(authenticode_add(&moved, signer, SIGNING_TIME), ==, -EBADMSG);
+        g_assert_cmpuint(signer_signature_count(signer), ==, 0);
+}
+
 static void test_broken_table(void) {
         g_autoptr(GByteArray) stub = pe_fixture_stub();
         g_autoptr(GByteArray) longer = g_byte_array_new();
@@ -454,6 +509,10 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/pe/authenticode/refuses-a-signed-image-cut-at-any-length", test_cut);
         g_test_add_func("/pe/authenticode/walks-through-the-table-as-firmware-does", test_tables);
         g_test_add_func("/pe/authenticode/accepts-the-entry-that-a-guid-names", test_guid_entry);
+        g_test_add_func("/pe/authenticode/a-signature-is-added-beside-others-which-stay-good", test_adds);
+        g_test_add_func("/pe/authenticode/the-first-to-be-added-is-an-only-one", test_adds_first);
+        g_test_add_func("/pe/authenticode/none-is-added-to-a-table-that-firmware-refuses",
+                        test_adds_to_no_broken_table);
         g_test_add_func("/pe/authenticode/tells-unsigned-from-broken", test_broken_table);
         g_test_add_func("/pe/authenticode/refuses-to-sign-what-firmware-would-read-otherwise", test_refuses_to_sign);
         g_test_add_func("/pe/authenticode/the-same-time-gives-the-same-bytes", test_same_bytes);
