@@ -59,9 +59,15 @@ static void print_verbs(void) {
                "6 the machine would not boot as it stands.\n");
 }
 
+static const char *positional_help(const Operation *operation) {
+        if (!operation->positional)
+                return "";
+        return record_field(operation->parameters, operation->positional)->type == FIELD_STRINGS ? " FILE..."
+                                                                                                 : " [TOPLEVEL]";
+}
+
 static void print_parameters(const Operation *operation) {
-        printf("lanzad --oneshot %s [OPTIONS]%s%s: %s\n\n", operation->verb, operation->positional ? " " : "",
-               operation->positional ? "[TOPLEVEL]" : "", operation->help);
+        printf("lanzad --oneshot %s [OPTIONS]%s: %s\n\n", operation->verb, positional_help(operation), operation->help);
         for (size_t i = 0; i < operation->parameters->field_count; i++) {
                 const Field *field = &operation->parameters->fields[i];
                 char option[64];
@@ -187,7 +193,7 @@ static int take_positional(Invocation *invocation, const char *argument) {
         const Operation *operation = invocation->operation;
         const Field *field = operation->positional ? record_field(operation->parameters, operation->positional) : NULL;
 
-        if (!field || *(char **)field_at(field, invocation->parameters))
+        if (!field || (field->type == FIELD_STRING && *(char **)field_at(field, invocation->parameters)))
                 return usage_error("one argument too many", argument);
         return set_parameter(field, invocation->parameters, argument) < 0 ? out_of_memory() : 0;
 }

@@ -9,6 +9,7 @@
 #include "daemon/ops/list.h"
 #include "daemon/ops/security.h"
 #include "daemon/ops/send-secrets.h"
+#include "daemon/ops/sign.h"
 #include "daemon/ops/status.h"
 #include "daemon/ops/sync.h"
 #include "daemon/util/macro.h"
@@ -16,7 +17,7 @@
 static const Operation *const operations[] = {
         &create_keys_operation,        &sync_operation,   &gc_operation,   &enroll_keys_operation,
         &list_enrolled_keys_operation, &status_operation, &list_operation, &send_secrets_operation,
-        &security_operation,
+        &security_operation,           &sign_operation,
 };
 
 const Operation *operation_at(size_t index) {

@@ -23,7 +23,8 @@ typedef enum FieldType {
         FIELD_STRINGS,  /* StringList */
         FIELD_PAIRS,    /* StringList: name, value, name, value, …; results only */
         FIELD_RECORDS,  /* RecordList of the field's record */
-        FIELD_MEMORY,   /* SealedMemory *, owned; NULL: absent. A caller of the bus hands it in: no command line form */
+        FIELD_MEMORY,   /* SealedMemory *, owned; NULL: absent. A caller of the bus hands it in, or gets it as the whole
+                           answer: no form on the command line, and none in JSON */
         FIELD_MEMORIES, /* MemoryList; the same */
 } FieldType;
 

@@ -27,6 +27,7 @@ PARAMETERS = {
     "status": ["check"],
     "list": [],
     "security": [],
+    "sign": ["dry-run", "timeout=", "output="],
 }
 COMMON = ["root=", "config=", "keys=", "variables=", "help"]
 
