@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`lanzad --oneshot sync` as a cold process."""
+"""`lanzad --oneshot sync`, and `sign`, as a cold process."""
 import mmap
 import os
 import shutil
@@ -66,6 +66,22 @@ def new_images_and_contents(folder):
                   lambda: script("make-images.sh", tree.root, STUB, 20, *tree.contents()), goal=1 / 3, before=before)
 
 
+def sign_files(folder):
+    tree = Tree(folder, MIB)
+    files = [folder / f"binary-{number}.efi" for number in range(100)]
+
+    def before():
+        for file in files:
+            file.unlink(missing_ok=True)
+            shutil.copy(STUB, file)
+
+    def ours():
+        assert all(file["signed"] for file in tree.lanzad("sign", *files)["files"])
+
+    yield compare("100 files signed in one run, durably", ours, "100 sbsign", lambda: script("sign-files.sh", tree.root, *files),
+                  goal=1 / 4, before=before)
+
+
 def second_sync(folder):
     trees = {}
     for count in (100, 1000):
@@ -122,4 +138,4 @@ def cold_install(folder):
                   lambda: script("copy-and-hash.sh", target, *contents), goal=1.1, before=before, rounds=LARGE_ROUNDS)
 
 
-BENCHES = (new_images, new_images_and_contents, second_sync, memory, cold_install)
+BENCHES = (new_images, new_images_and_contents, sign_files, second_sync, memory, cold_install)
