@@ -19,6 +19,10 @@ mandir ?= $(datadir)/man
 sysconfdir ?= /etc
 docdir ?= $(datadir)/doc/lanzad
 unitdir ?= $(prefix)/lib/systemd/system
+# Programs that units start.
+touch ?= /usr/bin/touch
+rm ?= /usr/bin/rm
+mkdir ?= /usr/bin/mkdir
 # Where systemd has its boot loader.
 loaderdir ?= /usr/lib/systemd/boot/efi
 
@@ -73,7 +77,8 @@ format: ## Format the C code
 
 # $(call install_text,FILE,PLACE): with the places that this build has. The files in the tree name the default ones.
 install_text = install -D -m 644 $(1) $(DESTDIR)$(2) && sed -i \
-	-e 's,@sbindir@,$(sbindir),g' -e 's,/usr/lib/lanzad/,$(libdir)/lanzad/,g' -e 's,/usr/lib/systemd/boot/efi/,$(loaderdir)/,g' \
+	-e 's,@sbindir@,$(sbindir),g' -e 's,@bindir@,$(bindir),g' -e 's,@touch@,$(touch),g' -e 's,@rm@,$(rm),g' -e 's,@mkdir@,$(mkdir),g' \
+	-e 's,/usr/lib/lanzad/,$(libdir)/lanzad/,g' -e 's,/usr/lib/systemd/boot/efi/,$(loaderdir)/,g' \
 	-e 's,/usr/share/doc/lanzad/,$(docdir)/,g' -e 's,/usr/share/dbus-1/,$(datadir)/dbus-1/,g' $(DESTDIR)$(2)
 
 .PHONY: install
@@ -92,7 +97,11 @@ install: all ## Install below DESTDIR and prefix
 	install -D -m 644 dbus/org.lanzaboote.Lanza1.service $(DESTDIR)$(datadir)/dbus-1/system-services/org.lanzaboote.Lanza1.service
 	install -D -m 644 dbus/org.lanzaboote.lanza1.policy $(DESTDIR)$(datadir)/polkit-1/actions/org.lanzaboote.lanza1.policy
 	$(call install_text,units/lanzad.service,$(unitdir)/lanzad.service)
-	install -D -m 644 units/esp-path.conf $(DESTDIR)$(docdir)/esp-path.conf
+	$(call install_text,units/lanzad-generate-keys.service,$(unitdir)/lanzad-generate-keys.service)
+	$(call install_text,units/lanzad-sign-images.service,$(unitdir)/lanzad-sign-images.service)
+	$(call install_text,units/lanzad-enroll-keys.service,$(unitdir)/lanzad-enroll-keys.service)
+	$(call install_text,units/lanzad-leave-keys.service,$(unitdir)/lanzad-leave-keys.service)
+	install -D -m 644 -t $(DESTDIR)$(docdir) units/esp-path.conf units/reboot-after-enrollment.conf
 	$(call install_text,units/lanzad.conf,$(sysconfdir)/lanza/lanzad.conf)
 
 .PHONY: clean

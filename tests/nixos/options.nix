@@ -17,6 +17,7 @@ let
   };
   service = unit // {
     description = option types.str "";
+    environment = option (types.attrsOf (types.nullOr types.str)) { };
     restartIfChanged = option types.bool true;
     serviceConfig = option (types.attrsOf types.unspecified) { };
   };

@@ -39,6 +39,8 @@ FROM_LANZABOOTE = """
     sortKey = "nixos";
     settings = { console-mode = "max"; editor = null; default = "nixos-*"; };
     extraEfiSysMountPoints = [ "/efi-b" ];
+    autoGenerateKeys.enable = true;
+    autoEnrollKeys = { enable = true; autoReboot = true; };
     bootCounting.initialTries = 3;
     allowUnsigned = false;
     logLevel = "debug";
@@ -66,6 +68,7 @@ EVERYTHING = """
       privateKeyFile = "/run/keys/db.key";
       bootCounting.initialTries = 2;
       polkitGroup = "secureboot";
+      autoEnrollKeys = { enable = true; method = "boot-loader"; includeMicrosoftKeys = false; allowBrickingMyMachine = true; };
       settings = { beep = true; timeout = 10; };
       daemonSettings = { Keys.PlatformKey = "/run/keys/PK.key"; Boot.Profiles = [ "/a" "/b" ]; Boot.SortKey = "other"; };
     };
@@ -90,6 +93,11 @@ class Nix:
     def run(self, *arguments):
         command = ["unshare", "--net", "nix-instantiate", *arguments]
         return subprocess.run(command, env=self.environment, capture_output=True, check=False)
+
+    def evaluate_package(self):
+        done = self.run("--eval", "--strict", "--json", HERE / "evaluate-package.nix", "--arg", "lib", LIBRARY)
+        assert done.returncode == 0, done.stderr.decode()
+        return json.loads(done.stdout)
 
     def evaluate(self, *configurations):
         case = self.folder / "case.nix"
@@ -127,6 +135,15 @@ def check_file(made, name, text):
     """A script that the module writes: what it consists of but for the names of files in the store."""
     shown = re.sub(r"/\S*/store/[0-9a-z]{32}-", "STORE/", Path(made[name]).read_text())
     assert shown == text, shown
+
+
+def check_conditions(name, service, esp, keys):
+    """The conditions of a unit for provisioning are those that it has for the usual places, which an empty one takes away."""
+    unit = (SOURCE / f"units/lanzad-{name}.service").read_text().replace("/boot/", f"{esp}/").replace("/var/lib/lanzad", keys)
+    for condition in ("ConditionPathExists", "ConditionFileNotEmpty"):
+        expected = re.findall(rf"^{condition}=(.*)$", unit, re.MULTILINE)
+        found = service["unitConfig"].get(condition, [])
+        assert found == ([""] + expected if expected else []), (name, found, expected)
 
 
 def main():
@@ -169,6 +186,16 @@ def main():
         assert service["restartIfChanged"] is False and service["after"] == ["boot.mount"] and service["wantedBy"] == []
         assert service["serviceConfig"] == {"LogLevelMax": "info", "ReadWritePaths": []}, service
 
+    def test_package():
+        made = nix.evaluate_package()
+        assert f"\nVERSION := {made['version']}\n" in (SOURCE / "Makefile").read_text(), made["version"]
+        assert made["license"] == "LGPL-2.1-or-later" and made["clang"].startswith("/nix/store/clang-unwrapped/bin/clang "), made
+        # Every place that it names is one that the Makefile knows.
+        places = {flag.partition("=")[0] for flag in made["makeFlags"]}
+        known = set(re.findall(r"^(\w+) [?:]?= ", "".join(path.read_text() for path in SOURCE.glob("**/build.mk")) +
+                               (SOURCE / "Makefile").read_text(), re.MULTILINE))  # fmt: skip
+        assert places <= known, places - known
+
     def test_off():
         made = nix.evaluate("boot.loader.external.installHook = /none;")
         assert made["services"] == {} and made["extensions"] == {} and made["installed"] == [] and made["refused"] == []
@@ -186,6 +213,14 @@ def main():
         service = made["services"]["lanzad"]
         assert service["serviceConfig"] == {"LogLevelMax": "debug", "ReadWritePaths": ["-/efi-b", "-/var/lib/sbctl"]}, service
         assert service["after"] == ["boot.mount", "efi\\x2db.mount"], service
+        assert sorted(made["services"]) == ["lanzad", "lanzad-enroll-keys", "lanzad-generate-keys", "lanzad-sign-images"]
+        for name in ("generate-keys", "sign-images", "enroll-keys"):
+            service = made["services"][f"lanzad-{name}"]
+            assert service["wantedBy"] == ["multi-user.target"] and service["restartIfChanged"] is False, service
+            assert service["environment"]["KEYS"] == "/var/lib/sbctl", service
+            check_conditions(name, service, "/boot", "/var/lib/sbctl")
+        assert service["environment"]["ENROLL"] == "--microsoft", service
+        assert service["serviceConfig"]["ExecStart"] == ["/nix/store/systemd/bin/systemctl --no-block reboot"], service
         assert made["targets"]["boot-complete"]["after"] == ["multi-user.target"]
         assert made["tmpfiles"][0] == "d /var/lib/sbctl 0700 root root -"
 
@@ -198,11 +233,16 @@ def main():
         assert found["Esp"] == ["BootEntry=no", "ExtraPaths=/esp2 /mnt/esp-3", "Path=/esp", "StrictPermissions=yes",
                                 "XbootldrPath=/boot"], found  # fmt: skip
         assert {"EntryToken=blue", "Limit=12", "Profiles=/a /b", "SortKey=other", "Tries=2"} <= set(found["Boot"]), found
-        assert found["loader.conf"] == ["beep yes", "console-mode keep", "editor yes", "timeout 10"], found
+        assert found["loader.conf"] == ["beep yes", "console-mode keep", "editor yes", "secure-boot-enroll force", "timeout 10"], found
         judge(made["configuration"])
         service = made["services"]["lanzad"]
         assert service["serviceConfig"]["ReadWritePaths"] == ["-/esp", "-/esp2", "-/mnt/esp-3"], service
         assert service["after"] == ["esp.mount", "esp2.mount", "mnt-esp\\x2d3.mount", "boot.mount"], service
+        service = made["services"]["lanzad-leave-keys"]
+        assert service["environment"] == {"ENROLL": "--yes-this-might-brick-my-machine", "ESP": "/esp", "KEYS": "/var/lib/lanzad"}, service
+        assert service["serviceConfig"]["ExecStart"] == [] and service["wantedBy"] == ["multi-user.target"], service
+        check_conditions("leave-keys", service, "/esp", "/var/lib/lanzad")
+        assert sorted(made["services"]) == ["lanzad", "lanzad-leave-keys"]
         rules = made["polkit"]["extraConfig"]
         assert made["polkit"]["enable"] and 'subject.isInGroup("secureboot")' in rules, rules
 
@@ -247,6 +287,8 @@ def main():
         refuses('boot.lanzaboote.pkiBundle = "${builtins.storeDir}/x";', "in the Nix store")
         refuses("boot.bootspec.enable = false;", "needs boot.bootspec.enable")
         refuses("boot.lanzaboote.enrollKeys = true;", "lanzactl setup")
+        refuses("boot.lanzaboote.autoEnrollKeys = { enable = true; includeMicrosoftKeys = false; };", "without Microsoft's certificates")
+        refuses("boot.lanzaboote.autoEnrollKeys.includeChecksumsFromTPM = true;", "digests of device firmware")
         refuses('boot.lanzaboote.measuredBoot = { enable = true; pcrs = [ 4 ]; };', "systemd-pcrlock")
 
     def warns(text, *messages):
@@ -264,6 +306,7 @@ def main():
         warns("boot.loader.systemd-boot.memtest86.enable = true;" + MOUNTED, "boot.loader.systemd-boot.memtest86 has no effect")
 
     evaluations = {
+        "the-package-tells-make-what-make-knows": test_package,
         "a-single-option-sets-all-that-is-needed": test_default,
         "nothing-is-set-where-it-is-off": test_off,
         "options-of-lanzaboote-mean-the-same": test_from_lanzaboote,

@@ -17,6 +17,7 @@ from program_tests import run_tests
 SOURCE = Path(os.environ.get("LANZA_SOURCE", "."))
 OUT = "/nix/store/0000000000000000000000000000000-lanzad"
 SYSTEMD = "/nix/store/1111111111111111111111111111111-systemd"
+COREUTILS = "/nix/store/2222222222222222222222222222222-coreutils"
 
 # What package.nix asks for, and what stdenv has. No git, no python, no network.
 PROGRAMS = ("ar", "as", "awk", "basename", "bash", "cat", "chmod", "clang", "cmp", "cp", "dirname", "echo", "find", "gcc", "grep", "install",
@@ -64,7 +65,7 @@ class Package:
         command = ["unshare", "--mount", "--net", "sh", "-c", BUILD, "sh", self.folder, f"PATH={bin_folder}", f"TMPDIR={self.folder}",
                    "CC=cc", f"prefix={OUT}", bin_folder / "nice", "make", "-j2", "install", f"EFI_INCLUDE={self.folder}/efi",
                    "CFLAGS=-g0", f"DESTDIR={self.folder}/installed", f"prefix={OUT}", f"sbindir={OUT}/bin", f"sysconfdir={OUT}/etc",
-                   f"loaderdir={SYSTEMD}/lib/systemd/boot/efi"]  # fmt: skip
+                   f"loaderdir={SYSTEMD}/lib/systemd/boot/efi", f"touch={COREUTILS}/bin/touch", f"rm={COREUTILS}/bin/rm", f"mkdir={COREUTILS}/bin/mkdir"]  # fmt: skip
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         assert done.returncode == 0, done.stdout.decode()
 
@@ -123,6 +124,10 @@ def main():
                 assert "/sbin" not in line, f"{path}: {line}"
         unit = package.read("lib/systemd/system/lanzad.service")
         assert re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE) == [f"{OUT}/bin/lanzad"], unit
+        for name in ("generate-keys", "sign-images", "enroll-keys", "leave-keys"):
+            started = re.findall(r"^Exec\w+=(\S+)", package.read(f"lib/systemd/system/lanzad-{name}.service"), re.MULTILINE)
+            assert len(started) >= 2, started
+            assert {path.rpartition("/")[0] for path in started} <= {f"{OUT}/bin", f"{COREUTILS}/bin"}, started
         assert f"#Stub={OUT}/lib/lanzad/lanzastubx64.efi" in package.read("etc/lanza/lanzad.conf")
 
     try:

@@ -17,6 +17,7 @@ from container import COMMAND_SECONDS, TREE, UNIT, Container, wait_until
 
 import tap
 
+PROVISIONING = [f"lanzad-{name}.service" for name in ("generate-keys", "sign-images", "enroll-keys", "leave-keys")]
 EXPOSURE_MAX = 2.0
 CAP_LINUX_IMMUTABLE = 9
 NOBODY, DAEMON = 65534, 1
@@ -43,8 +44,9 @@ def check_unit(plan, container):
     with plan.step("the-unit-is-well-formed-and-exposed-at-most-2.0", independent=True):
         unit = container.path(f"/usr/lib/systemd/system/{UNIT}")
         assert "@" not in re.sub(r"@[a-z-]+", "", re.sub(r"^SystemCallFilter=.*$", "", unit.read_text(), flags=re.M)), unit.read_text()
-        verified = container.run("systemd-analyze", "verify", "--man=no", UNIT, check=False)
-        assert verified.returncode == 0 and not verified.stderr, verified
+        for name in (UNIT, *PROVISIONING):
+            verified = container.run("systemd-analyze", "verify", "--man=no", name, check=False)
+            assert verified.returncode == 0 and not verified.stderr, verified
         judge(plan, ["systemd-analyze", "--no-pager", "--offline=yes", "security", unit])
         judge(plan, container.command("systemd-analyze", "--no-pager", "security", UNIT))
     with plan.step("a-machine-without-firmware-and-esp-is-told-so", independent=True):

@@ -79,6 +79,38 @@ let
     "/var/lib/lanzad"
   ];
 
+  # A unit of the package, enabled, for this key store: an empty condition takes those away that the unit has.
+  provisioning =
+    conditions: more:
+    lib.recursiveUpdate {
+      wantedBy = [ "multi-user.target" ];
+      after = map mountUnit bootPaths;
+      restartIfChanged = false;
+      environment.KEYS = cfg.pkiBundle;
+      unitConfig = {
+        RequiresMountsFor = cfg.pkiBundle;
+        ConditionPathExists = [ "" ] ++ conditions;
+      };
+    } more;
+
+  setupMode = "/sys/firmware/efi/efivars/SetupMode-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+  enrollConditions = [
+    "${cfg.pkiBundle}/keys/PK/PK.key"
+    "!${cfg.pkiBundle}/provisioning"
+    "!${cfg.pkiBundle}/enrolled"
+  ];
+  enrolling =
+    conditions: more:
+    provisioning conditions (
+      lib.recursiveUpdate {
+        environment.ENROLL = toString (
+          lib.optional cfg.autoEnrollKeys.includeMicrosoftKeys "--microsoft"
+          ++ lib.optional cfg.autoEnrollKeys.allowBrickingMyMachine "--yes-this-might-brick-my-machine"
+        );
+        serviceConfig.ExecStart = lib.optional cfg.autoEnrollKeys.autoReboot "${config.systemd.package}/bin/systemctl --no-block reboot";
+      } more
+    );
+
   isPathText = path: builtins.match "/[^[:space:]]*" path != null && builtins.match ".*/\\.\\.?(/.*)?" path == null;
   isInStore = path: lib.hasPrefix "${builtins.storeDir}/" (toString path);
   certificateIsDefault = toString cfg.publicKeyFile == "${cfg.pkiBundle}/keys/db/db.pem";
@@ -90,6 +122,12 @@ in
 {
   imports = [
     (removed [ "enrollKeys" ] "Keys are enrolled by `lanzactl setup`.")
+    (removed [ "autoEnrollKeys" "includeFirmwareBuiltinKeys" ] ''
+      lanzad does not enroll the firmware's default keys. What is in the firmware's variables when keys are enrolled stays there.
+    '')
+    (removed [ "autoEnrollKeys" "includeChecksumsFromTPM" ] ''
+      lanzad does not enroll digests of device firmware. With includeMicrosoftKeys that firmware runs by Microsoft's signature.
+    '')
     (removed [ "installCommand" ] ''
       Images are built without it: `lanzad --oneshot sync --root=DIR --config=FILE TOPLEVEL` works on the tree of an image, with the
       store, the profile and the ESP below DIR. FILE is `config.environment.etc."lanza/lanzad.conf".source`.
@@ -244,6 +282,51 @@ in
       '';
     };
 
+    autoGenerateKeys.enable = lib.mkEnableOption "" // {
+      description = ''
+        Whether to make keys at the first start that finds none, and to sign the boot images with them. Starts that are cut off are
+        finished by the next one.
+      '';
+    };
+
+    autoEnrollKeys = {
+      enable = lib.mkEnableOption "" // {
+        description = ''
+          Whether to enroll the keys when a start finds the firmware in Setup Mode. That is done once; what `lanzactl enroll-keys`
+          refuses is not done.
+        '';
+      };
+
+      autoReboot = lib.mkEnableOption "" // {
+        description = "Whether to reboot when the keys have been enrolled, so that Secure Boot is on without anybody's doing.";
+      };
+
+      method = mkOption {
+        type = types.enum [
+          "system"
+          "boot-loader"
+        ];
+        default = "system";
+        description = ''
+          Who enrolls: the running system, which checks first that everything that the machine boots would run, or systemd-boot, for
+          firmware that takes keys only from there. For the latter the keys are left on the EFI system partition, in
+          {file}`loader/keys/auto`, and enrolled by whichever start finds the firmware in Setup Mode.
+        '';
+      };
+
+      includeMicrosoftKeys = lib.mkEnableOption "" // {
+        default = true;
+        description = "Whether to enroll Microsoft's certificates, too, which the firmware of graphics cards and other devices may need.";
+      };
+
+      allowBrickingMyMachine = lib.mkEnableOption "" // {
+        description = ''
+          Whether no device of this machine needs firmware that its vendor signed. A machine that does need it may show nothing at all
+          afterwards, not even the firmware's settings.
+        '';
+      };
+    };
+
     logLevel = mkOption {
       type = types.enum [
         "err"
@@ -333,6 +416,13 @@ in
             {
               assertion = certificateIsDefault == keyIsDefault;
               message = "boot.lanzaboote: publicKeyFile and privateKeyFile belong together; name both or neither.";
+            }
+            {
+              assertion = cfg.autoEnrollKeys.enable -> cfg.autoEnrollKeys.includeMicrosoftKeys || cfg.autoEnrollKeys.allowBrickingMyMachine;
+              message = ''
+                boot.lanzaboote.autoEnrollKeys: without Microsoft's certificates a device whose firmware Microsoft signed, such as a
+                graphics card, would not run any more. Set includeMicrosoftKeys, or, if there is no such device, allowBrickingMyMachine.
+              '';
             }
             {
               assertion = config.boot.bootspec.enable or true;
@@ -438,6 +528,29 @@ in
       (lib.mkIf (cfg.bootCounting.initialTries > 0) {
         # systemd-bless-boot.service, which its generator starts where boots are counted, comes after this target.
         systemd.targets.boot-complete.after = [ "multi-user.target" ];
+      })
+
+      (lib.mkIf cfg.autoGenerateKeys.enable {
+        systemd.services.lanzad-generate-keys = provisioning [ "!${cfg.pkiBundle}/keys" ] { };
+        systemd.services.lanzad-sign-images = provisioning [
+          "${cfg.pkiBundle}/keys"
+          "${cfg.pkiBundle}/provisioning"
+        ] { };
+      })
+
+      (lib.mkIf (cfg.autoEnrollKeys.enable && cfg.autoEnrollKeys.method == "system") {
+        systemd.services.lanzad-enroll-keys = enrolling ([ setupMode ] ++ enrollConditions) { };
+      })
+
+      (lib.mkIf (cfg.autoEnrollKeys.enable && cfg.autoEnrollKeys.method == "boot-loader") {
+        systemd.services.lanzad-leave-keys = enrolling (enrollConditions ++ [ "${espPath}/loader/loader.conf" ]) {
+          environment.ESP = espPath;
+          unitConfig.ConditionFileNotEmpty = [
+            ""
+            "!${espPath}/loader/keys/auto/PK.auth"
+          ];
+        };
+        boot.lanzaboote.settings.secure-boot-enroll = lib.mkDefault "force";
       })
 
       (lib.mkIf (cfg.polkitGroup != null) {

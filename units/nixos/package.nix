@@ -4,6 +4,7 @@
   lib,
   stdenv,
   buildPackages,
+  coreutils,
   pkg-config,
   openssl,
   jansson,
@@ -52,6 +53,9 @@ stdenv.mkDerivation {
     "prefix=${out}"
     "sbindir=${out}/bin"
     "sysconfdir=${out}/etc"
+    "touch=${coreutils}/bin/touch"
+    "rm=${coreutils}/bin/rm"
+    "mkdir=${coreutils}/bin/mkdir"
     "loaderdir=${systemd}/lib/systemd/boot/efi"
     "EFI_INCLUDE=${gnu-efi}/include/efi"
     "LLD_LINK=${llvm.lld}/bin/lld-link"
