@@ -17,7 +17,8 @@ int loader_conf_add_lines(Span lines, Buffer *text);
 typedef enum DefaultNaming {
         DEFAULT_ANY,     /* any entry of ours: the first that has tries left */
         DEFAULT_NAMED,   /* the default image's entry, which has no boot counter */
-        DEFAULT_COUNTED, /* the same with any boot counter: systemd-boot before 258 takes it for a part of the name */
+        DEFAULT_COUNTED, /* the same with any boot counter: systemd-boot before 257.10 takes it for a part of the name
+                          */
 } DefaultNaming;
 
 typedef struct DefaultEntry {

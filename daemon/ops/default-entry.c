@@ -14,7 +14,7 @@
 #include "daemon/util/file.h"
 
 /* Before it, the boot counter was a part of what systemd-boot calls an entry. */
-#define LOADER_VERSION_NAMES_WITHOUT_COUNTER "258"
+#define LOADER_VERSION_NAMES_WITHOUT_COUNTER "257.10"
 
 /* What systemd-boot holds patterns against. Owned. */
 static char *identifier(const Inventory *inventory, const char *name) {
