@@ -68,6 +68,13 @@ typedef struct Folder {
         Failure *failure;
 } Folder;
 
+static int report_folder(const char *path, int error, Failure *failure) {
+        failure_set_errno(failure, error, "Cannot open the profile folder %s", path);
+        failure_set_hint(failure, "Mend it, or name the folder that holds the generations' links as Profiles= in the "
+                                  "section [Boot] of /etc/lanza/lanzad.conf.");
+        return error;
+}
+
 /* Opens and checks a folder: nobody but root and ourselves may add links that we act on. -ENOENT is left to the caller.
  */
 static int folder_open(Folder *folder) {
@@ -77,7 +84,7 @@ static int folder_open(Folder *folder) {
         if (fd == -ENOENT)
                 return fd;
         if (fd < 0)
-                return failure_set_errno(folder->failure, fd, "Cannot open the profile folder %s", folder->path);
+                return report_folder(folder->path, fd, folder->failure);
         if (fstat(fd, &st) < 0)
                 return failure_set_errno(folder->failure, -errno, "Cannot examine the profile folder %s", folder->path);
         if (!file_owner_trusted(&st) || st.st_mode & (S_IWGRP | S_IWOTH)) {
@@ -384,7 +391,7 @@ int generation_list_read(int root, const char *profiles, StringList *warnings, G
                                   .list = &list,
                                   .failure = failure});
         if (r == -ENOENT)
-                return failure_set_errno(failure, r, "Cannot open the profile folder %s", profiles);
+                return report_folder(profiles, r, failure);
         if (r < 0)
                 return r;
         r = read_folder(

@@ -291,15 +291,34 @@ static int find_twin(const Reading *reading, const StringList *names, EspLeftove
         return 0;
 }
 
+/* Whether one of PATH's parts is a symbolic link, such as no FAT has. */
+static bool has_link(int root, const char *path) {
+        char part[64];
+        struct stat st;
+
+        for (const char *end = path + strcspn(path, "/");; end += 1 + strcspn(end + 1, "/")) {
+                snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
+                if (fstatat(root, part, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISLNK(st.st_mode))
+                        return true;
+                if (!*end)
+                        return false;
+        }
+}
+
 /* Lists a folder and opens it; both are empty and -EBADF if it is missing. */
 static int open_folder(int root, const char *path, StringList *ret_names, int *ret_fd, Failure *failure) {
         int r;
 
         r = folder_list(root, path, FOLDER_ENTRIES_MAX, ret_names);
-        if (r == -ENOENT)
+        if (r == -ENOENT && !has_link(root, path))
                 return 0;
         if (r >= 0)
                 r = file_open(root, path, O_RDONLY | O_DIRECTORY, 0);
+        if (r == -ENOTDIR || r == -ELOOP || r == -ENOENT || r == -EXDEV) {
+                failure_set_errno(failure, r, "%s on the EFI system partition is no folder", path);
+                failure_set_hint(failure, "Look at what stands there, and move it away.");
+                return r;
+        }
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot list the folder %s of the EFI system partition", path);
         *ret_fd = r;

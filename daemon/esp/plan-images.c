@@ -173,6 +173,7 @@ static int skip_image(Planner *planner, const WantedImage *wanted, const char *o
                 failure_set_hint(failure, "Look at what it is, and move it away.");
                 return -EEXIST;
         }
+        planner->plan.blocked = true;
         return string_list_add_format(&planner->plan.warnings,
                                       "The boot image of %s is not written: something that is no file stands under "
                                       "the name %s",

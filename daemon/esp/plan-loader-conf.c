@@ -107,6 +107,7 @@ int planner_write_loader_conf(Planner *planner) {
 
         if (!wanted->has_loader_conf || wanted->garbage_only)
                 return 0;
+        planner->plan.blocked |= inventory->loader_conf_blocked;
         if (inventory->loader_conf_blocked)
                 return string_list_add(&planner->plan.warnings, LOADER_CONF " is no file: it is not written");
         r = decide_default(planner, &entry);

@@ -17,9 +17,11 @@ static int judge_loader(Planner *planner, LoaderPlace place, bool *ret) {
         int order;
 
         *ret = false;
-        if (loader->exists && !loader->regular)
+        if (loader->exists && !loader->regular) {
+                planner->plan.blocked = true;
                 return string_list_add_format(&planner->plan.warnings,
                                               "%s is no file: systemd-boot is not installed there", loader->path);
+        }
         if (loader->exists && loader->size > 0 && !loader->version && place == LOADER_FALLBACK)
                 return 0; /* another system's */
         if (!loader->exists || loader->size == 0 || !loader->version || loader->error < 0) {

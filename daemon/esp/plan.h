@@ -120,6 +120,7 @@ typedef struct Plan {
         const char *kept_default;          /* the name of its file if that stays as it is; borrowed from Inventory */
         Buffer loader_conf;                /* STEP_WRITE_LOADER_CONF: its text */
         StringList left_out;               /* titles of the generations for which there is no room */
+        bool blocked;                      /* something that is no file stands where one is wanted; see warnings */
         StringList warnings;               /* what could not be judged or replaced, as sentences */
         StringList left_alone;             /* paths of images of our form whose key and generation are both unknown */
 } Plan;

@@ -142,7 +142,7 @@ int sync_volume_apply(SyncRun *run, SyncVolume *volume, Failure *failure) {
         _cleanup_(failure_done) Failure problem = {};
         int r;
 
-        volume->in_part = volume->plan.left_out.count > 0;
+        volume->in_part = volume->plan.left_out.count > 0 || volume->plan.blocked;
         if (run->write->dry_run)
                 return sync_result_add_plan(run->result, &volume->volume, &volume->plan);
         r = apply(run, volume, &done, &problem);

@@ -35,7 +35,7 @@ typedef struct SyncVolume {
         EspVolume volume;
         Inventory inventory;
         Plan plan;
-        bool in_part; /* not all garbage was removed, or a generation was left out */
+        bool in_part; /* not all garbage was removed, a generation was left out, or a file cannot be written */
 } SyncVolume;
 
 void sync_volume_done(SyncVolume *volume);
