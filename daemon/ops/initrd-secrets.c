@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -19,7 +20,10 @@
 
 #define FILE_NAME "initrd"
 
-enum { EXIT_NOT_STARTED = 127 }; /* as a shell says it */
+enum {
+        EXIT_NOT_STARTED = 127, /* as a shell says it */
+        ORPHAN_ROUNDS_MAX = 10000,
+};
 
 /* The private folder with the file in it; removed when the scope ends, with whatever the program put there. */
 typedef struct Workplace {
@@ -100,6 +104,39 @@ static void run_child(const Signals *signals, const char *program, const char *f
         _exit(EXIT_NOT_STARTED);
 }
 
+/* The children of this process, as many as fit: those of the program whose parents have ended are among them. */
+static size_t list_children(pid_t *ret, size_t maximum) {
+        char path[sizeof("/proc/self/task/-2147483648/children")];
+        size_t count = 0;
+        FILE *file;
+        int pid;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+        file = fopen(path, "re");
+        while (file && count < maximum && fscanf(file, "%d", &pid) == 1)
+                ret[count++] = pid;
+        if (file)
+                fclose(file);
+        return count;
+}
+
+/* Ends what the program left behind in groups and sessions of its own. While it ends, more of them may come. */
+static void end_orphans(void) {
+        pid_t pids[64];
+        size_t count;
+
+        for (unsigned rounds = 0; rounds < ORPHAN_ROUNDS_MAX; rounds++) {
+                count = list_children(pids, ARRAY_LENGTH(pids));
+                for (size_t i = 0; i < count; i++)
+                        kill(pids[i], SIGKILL);
+                for (size_t i = 0; i < count; i++)
+                        while (waitpid(pids[i], /* status= */ NULL, 0) < 0 && errno == EINTR)
+                                ;
+                if (count == 0)
+                        return;
+        }
+}
+
 /* Waits for PID; after the time is over, or when we are to end, ends it and its group. Returns its wait status, or a
  * negative errno. */
 static int wait_child(const Signals *signals, pid_t pid, unsigned seconds) {
@@ -126,15 +163,19 @@ static int wait_child(const Signals *signals, pid_t pid, unsigned seconds) {
 
 static int run_program(const Signals *signals, const char *program, const char *file, unsigned seconds,
                        Failure *failure) {
-        pid_t pid = fork();
+        pid_t pid;
         int status;
 
+        if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+                return failure_set_errno(failure, -errno, "Cannot watch over what %s starts", program);
+        pid = fork();
         if (pid < 0)
                 return failure_set_errno(failure, -errno, "Cannot start %s", program);
         if (pid == 0)
                 run_child(signals, program, file);
 
         status = wait_child(signals, pid, seconds);
+        end_orphans();
         if (status == -ETIMEDOUT)
                 return failure_set(failure, CONDITION_SECRETS_FAILED, "%s did not end within %u seconds", program,
                                    seconds);
@@ -155,6 +196,7 @@ static int run_program(const Signals *signals, const char *program, const char *
 int initrd_secrets_run(const char *program, unsigned seconds, Buffer *ret, Failure *failure) {
         _cleanup_(signals_done) Signals signals = {.fd = -EBADF};
         _cleanup_(workplace_done) Workplace workplace = {};
+        _cleanup_(close_fd) int fd = -EBADF;
         int r;
 
         r = signals_init(&signals);
@@ -166,9 +208,10 @@ int initrd_secrets_run(const char *program, unsigned seconds, Buffer *ret, Failu
         r = run_program(&signals, program, workplace.file, seconds, failure);
         if (r < 0)
                 return r;
-        r = file_read(AT_FDCWD, workplace.file, INITRD_SECRETS_MAX_BYTES, ret);
+        fd = file_open(AT_FDCWD, workplace.file, O_RDONLY | O_NOFOLLOW, 0);
+        r = fd < 0 ? fd : file_read_fd(fd, INITRD_SECRETS_MAX_BYTES, ret);
         if (r < 0)
                 return failure_set(failure, CONDITION_SECRETS_FAILED, "Cannot read what %s left: %s", program,
-                                   strerror(-r));
+                                   fd == -ELOOP ? "It is a symbolic link" : file_error_text(r));
         return 0;
 }

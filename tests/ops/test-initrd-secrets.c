@@ -128,10 +128,8 @@ static bool is_alive(pid_t pid) {
         return state && strncmp(state, ") Z", 3) != 0;
 }
 
-/* What it leaves in the background has our privileges and the file: it goes with it. */
-static void test_background(void) {
-        _cleanup_(program_done) Program program =
-                program_make("sleep 1000 >/dev/null 2>&1 & echo $! > $NOTES/pid; printf secret >> \"$1\"");
+static void assert_ended_with_it(const char *script) {
+        _cleanup_(program_done) Program program = program_make(script);
         _cleanup_(buffer_wipe) Buffer secrets = {};
         g_autofree char *text = NULL;
         pid_t pid;
@@ -145,6 +143,16 @@ static void test_background(void) {
         for (unsigned i = 0; i < 6000 && is_alive(pid); i++)
                 g_usleep(10 * 1000);
         g_assert_false(is_alive(pid));
+}
+
+/* What it leaves in the background has our privileges and the file: it goes with it, also from a session of its own. */
+static void test_background(void) {
+        assert_ended_with_it("sleep 1000 >/dev/null 2>&1 & echo $! > $NOTES/pid; printf secret >> \"$1\"");
+        assert_ended_with_it(
+                "setsid sh -c 'echo $$ > $0/pid; trap \"\" TERM INT HUP; sleep 1000' $NOTES >/dev/null 2>&1 & "
+                "while ! test -s $NOTES/pid; do sleep 0.01; done; printf secret >> \"$1\"");
+        assert_ended_with_it("(setsid sh -c '(sleep 1000 & echo $! > $0/pid) & sleep 1000' $NOTES >/dev/null 2>&1 &) ; "
+                             "while ! test -s $NOTES/pid; do sleep 0.01; done; printf secret >> \"$1\"");
 }
 
 static pid_t wait_for_note(const Program *program) {
@@ -190,7 +198,12 @@ static void test_strange_results(void) {
         fail("rm \"$1\"; mkdir -p \"$1/secret\"; echo secret > \"$1/secret/file\"", SECONDS, "Is a directory");
         fail("echo more > \"$1.tmp\"; exit 1", SECONDS, "exit status 1");
         fail("rm \"$1\"", SECONDS, "No such file");
-        fail("rm \"$1\"; mkfifo \"$1\"", SECONDS, "Invalid argument");
+        fail("rm \"$1\"; mkfifo \"$1\"", SECONDS, "It is no regular file");
+        fail("ln -sf /etc/passwd \"$1\"", SECONDS, "It is a symbolic link");
+        fail("ln -sf \"$1\" \"$1\" || :; ln -sf /dev/zero \"$1\"", SECONDS, "It is a symbolic link");
+        /* What it appends to is empty: cut short or put anew it is what it is. */
+        succeed("printf more >> \"$1\"; truncate -s 2 \"$1\"", "mo");
+        succeed("printf secret > \"$1.new\"; mv \"$1.new\" \"$1\"", "secret");
 }
 
 static void test_not_startable(void) {
