@@ -111,6 +111,13 @@ static bool read_contents(const PeView *pe, bool secure_boot, BootImage *image, 
         return read_kernel(pe, kernel, &image->kernel, why) && read_initrds(pe, secure_boot, image, why);
 }
 
+static bool read_extra(const PeView *pe, BootImage *image, Text *why) {
+        return read_section(pe, LANZA_SECTION_OSREL, &image->os_release, why) &&
+               read_section(pe, LANZA_SECTION_PROFILE, &image->profile, why) &&
+               read_section(pe, LANZA_SECTION_PCRSIG, &image->pcr_signature, why) &&
+               read_section(pe, LANZA_SECTION_PCRPKEY, &image->pcr_public_key, why);
+}
+
 bool boot_image_read(Bytes image, bool secure_boot, BootImage *ret, Text *why) {
         BootImage boot = {};
         PeView pe;
@@ -120,7 +127,7 @@ bool boot_image_read(Bytes image, bool secure_boot, BootImage *ret, Text *why) {
                 return refuse(why, "%s", wrong);
         if (!check_names(&pe, why) || !read_section(&pe, LANZA_SECTION_CMDLINE, &boot.command_line, why) ||
             !read_contents(&pe, secure_boot, &boot, why) ||
-            !read_section(&pe, LANZA_SECTION_UCODE, &boot.microcode, why))
+            !read_section(&pe, LANZA_SECTION_UCODE, &boot.microcode, why) || !read_extra(&pe, &boot, why))
                 return false;
 
         *ret = boot;

@@ -22,6 +22,12 @@ typedef struct BootImage {
         FileReference initrds[LANZA_INITRDS_MAX];
         size_t initrd_count;
         Bytes microcode; /* what Linux gets in front of all initrds; empty if there is none */
+
+        /* What the initrd gets to see; empty if there is none. */
+        Bytes os_release;
+        Bytes profile;
+        Bytes pcr_signature;
+        Bytes pcr_public_key;
 } BootImage;
 
 /* IMAGE is the loaded image from its first header on. Returns false if it cannot be booted, and appends to WHY a

@@ -4,11 +4,11 @@
 PACKAGES += clang lld llvm
 
 # Pure functions of their arguments: they compile for the host too, where they are tested and fuzzed.
-STUB_PURE_SOURCES := $(addprefix stubs/,boot-image.c command-line.c device-path.c esp-path.c initrd-list.c kernel-image.c pe-view.c \
+STUB_PURE_SOURCES := $(addprefix stubs/,boot-image.c command-line.c cpio.c device-path.c esp-path.c initrd-list.c kernel-image.c pe-view.c \
 	sha256.c sha256-x86.c text.c)
 
 # What only runs on firmware.
-STUB_SOURCES := $(STUB_PURE_SOURCES) $(addprefix stubs/,console.c content.c efi.c initrd.c kernel.c kernel-call.c lanzastub.c \
+STUB_SOURCES := $(STUB_PURE_SOURCES) $(addprefix stubs/,console.c content.c efi.c extra.c initrd.c kernel.c kernel-call.c lanzastub.c \
 	load-options.c loader-interface.c memory.c pages.c sbat.c secure-boot.c stack-protector.c volume.c)
 
 # gnu-efi's headers; nothing else of it is used.

@@ -38,7 +38,7 @@ static EFI_STATUS place_kernel(const KernelStart *start, const KernelImage *kern
                                Text *why) {
         const Pages *pages = start->pages;
 
-        if (!pages || pages->size < kernel->memory_size || (uintptr_t)pages->data % kernel->alignment != 0 ||
+        if (pages->size < kernel->memory_size || (uintptr_t)pages->data % kernel->alignment != 0 ||
             !kernel_image_fits_in_place(kernel)) {
                 EFI_STATUS status =
                         pages_allocate(EfiLoaderCode, kernel->memory_size, kernel->alignment, "kernel", own, why);

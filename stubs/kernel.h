@@ -13,7 +13,7 @@ typedef struct KernelStart {
         Bytes name;                     /* of the kernel, for messages */
         Bytes path;                     /* of the kernel's file, valid; not needed for a trusted one */
         Bytes file;                     /* its content */
-        const Pages *pages;             /* that FILE begins, and that may be written to; NULL: there are none */
+        const Pages *pages;             /* that FILE begins, and that may be written to; empty if there are none */
         bool needs_initrd;
         CommandLine *command_line;
 } KernelStart;

@@ -10,6 +10,7 @@
 #include "stubs/console.h"
 #include "stubs/content.h"
 #include "stubs/efi.h"
+#include "stubs/extra.h"
 #include "stubs/initrd.h"
 #include "stubs/kernel.h"
 #include "stubs/load-options.h"
@@ -32,36 +33,62 @@ static EFI_STATUS choose_command_line(EFI_HANDLE handle, const EFI_LOADED_IMAGE 
         return EFI_SUCCESS;
 }
 
-/* Whether the kernel needs no judgement of the firmware any more. */
-static bool is_trusted(const BootImage *image) {
-        return image->embedded_kernel.size > 0 || image->kernel.hash;
+/* What is to run, in memory. */
+typedef struct Contents {
+        Bytes kernel; /* the file */
+        InitrdList initrd;
+        Pages kernel_pages; /* what they are in, unless they are in our own image */
+        Pages initrd_pages;
+        Pages extra_pages;
+} Contents;
+
+static void contents_free(Contents *contents) {
+        pages_free(&contents->kernel_pages);
+        pages_free(&contents->initrd_pages);
+        pages_free(&contents->extra_pages);
 }
 
-/* Reads the files that the image names, if it names any. */
-static EFI_STATUS read_files(const EFI_LOADED_IMAGE *loaded_image, const BootImage *image, Pages *kernel,
-                             Bytes *kernel_file, Pages *initrds, Text *why) {
+static EFI_STATUS read_files(const EFI_LOADED_IMAGE *loaded_image, const BootImage *image, Contents *contents,
+                             Text *why) {
         _cleanup_(volume_close) Volume volume = {};
 
-        if (image->embedded_kernel.size > 0)
-                return EFI_SUCCESS;
         EFI_STATUS status = volume_open(loaded_image->DeviceHandle, &volume, why);
         if (EFI_ERROR(status))
                 return status;
-        status = content_read_kernel(&volume, &image->kernel, kernel, kernel_file, why);
+        status = content_read_kernel(&volume, &image->kernel, &contents->kernel_pages, &contents->kernel, why);
         if (EFI_ERROR(status))
                 return status;
-        return content_read_initrds(&volume, image, initrds, why);
+        return content_read_initrds(&volume, image, &contents->initrd_pages, why);
+}
+
+/* Kernel and initrds from the volume that we came from, or out of ourselves, and what goes around the initrds.
+ * *CONTENTS is to be freed in any case. */
+static EFI_STATUS gather_contents(const EFI_LOADED_IMAGE *loaded_image, const BootImage *image, Contents *contents,
+                                  Text *why) {
+        EFI_STATUS status = EFI_SUCCESS;
+
+        contents->kernel = image->embedded_kernel;
+        if (image->embedded_kernel.size == 0)
+                status = read_files(loaded_image, image, contents, why);
+        if (EFI_ERROR(status))
+                return status;
+
+        initrd_list_add(&contents->initrd, image->microcode);
+        initrd_list_add(&contents->initrd, image->embedded_initrd);
+        initrd_list_add(&contents->initrd, pages_bytes(&contents->initrd_pages));
+        if (contents->initrd.size > 0)
+                status = extra_make(image, &contents->extra_pages, why);
+        if (!EFI_ERROR(status))
+                initrd_list_add(&contents->initrd, pages_bytes(&contents->extra_pages));
+        return status;
 }
 
 static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         EFI_GUID protocol = EFI_LOADED_IMAGE_PROTOCOL_GUID;
         EFI_LOADED_IMAGE *loaded_image;
         BootImage image;
-        _cleanup_(pages_free) Pages kernel = {};
-        _cleanup_(pages_free) Pages initrds = {};
+        _cleanup_(contents_free) Contents contents = {};
         _cleanup_(initrd_withdraw) EFI_HANDLE offer = NULL;
-        Bytes kernel_file = {};
-        InitrdList initrd = {};
         static CommandLine command_line;
         EFI_STATUS status;
 
@@ -76,11 +103,10 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         if (!boot_image_read((Bytes){loaded_image->ImageBase, loaded_image->ImageSize}, secure_boot, &image, why))
                 return EFI_LOAD_ERROR;
 
-        /* 2. Kernel and initrds, from the volume that we came from, or out of ourselves. */
-        status = read_files(loaded_image, &image, &kernel, &kernel_file, &initrds, why);
+        /* 2. Kernel and initrds. */
+        status = gather_contents(loaded_image, &image, &contents, why);
         if (EFI_ERROR(status))
                 return status;
-        bool embedded = image.embedded_kernel.size > 0;
 
         /* 3. The command line. */
         status = choose_command_line(handle, loaded_image, &image, secure_boot, &command_line, why);
@@ -91,24 +117,24 @@ static EFI_STATUS boot(EFI_HANDLE handle, Text *why) {
         loader_interface_publish(loaded_image);
 
         /* 5. The initrds, where Linux looks for them. */
-        initrd_list_add(&initrd, image.microcode);
-        initrd_list_add(&initrd, embedded ? image.embedded_initrd : pages_bytes(&initrds));
-        status = initrd_offer(&initrd, secure_boot, &offer, why);
+        status = initrd_offer(&contents.initrd, secure_boot, &offer, why);
         if (EFI_ERROR(status))
                 return status;
 
         /* 6. Linux. */
+        bool embedded = image.embedded_kernel.size > 0;
         KernelStart start = {
                 .image = handle,
                 .loaded_image = loaded_image,
                 .name = embedded ? bytes_from_string("in this boot image") : image.kernel.path,
                 .path = image.kernel.path,
-                .file = embedded ? image.embedded_kernel : kernel_file,
-                .pages = embedded ? NULL : &kernel,
-                .needs_initrd = initrd.size > 0,
+                .file = contents.kernel,
+                .pages = &contents.kernel_pages,
+                .needs_initrd = contents.initrd.size > 0,
                 .command_line = &command_line,
         };
-        return is_trusted(&image) ? kernel_start_trusted(&start, why) : kernel_start_by_firmware(&start, why);
+        bool trusted = embedded || image.kernel.hash;
+        return trusted ? kernel_start_trusted(&start, why) : kernel_start_by_firmware(&start, why);
 }
 
 WITHOUT_STACK_PROTECTOR EFI_STATUS EFIAPI efi_main(EFI_HANDLE handle, EFI_SYSTEM_TABLE *system_table) {

@@ -74,7 +74,9 @@
  * (if it is there) is the initrd itself, and there is neither .linuxh nor .initrdh: that is a standard UKI. */
 #define LANZA_EMBEDDED_MAGIC "MZ"
 
-/* .ucode goes in front of the initrds, files or embedded, and makes an initrd also where there is no other. */
+/* .ucode goes in front of the initrds, files or embedded, and makes an initrd also where there is no other. Behind the
+ * initrds, if there are any, goes an archive with the folder /.extra and, where the image has them, .osrel in it as
+ * os-release, .profile as profile, .pcrsig as tpm2-pcr-signature.json and .pcrpkey as tpm2-pcr-public-key.pem. */
 
 /* Files that the paths name. All are non-empty regular files. The initrds are handed to Linux as one: in the order of
  * the list, each zero-padded to LANZA_INITRD_ALIGNMENT before the next begins; their hashes are of the files, unpadded.

@@ -2,7 +2,7 @@
 # Tests mirror the tree: tests/FOLDER/test-NOUN.c tests daemon/FOLDER/, and links only what that folder may use.
 
 PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-14-dev clang-format shellcheck perl python3 python3-pefile gcovr openssl \
-	git sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools dbus-daemon polkitd libglib2.0-bin systemd util-linux man-db less zsh fish \
+	git cpio sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools dbus-daemon polkitd libglib2.0-bin systemd util-linux man-db less zsh fish \
 	python3-gi gir1.2-fwupd-2.0 nix-bin
 
 # Which variant the unit tests are built in: san, or cov for coverage.

@@ -131,6 +131,22 @@ static void test_microcode(void) {
         g_assert_cmpuint(loaded.image.embedded_initrd.size, ==, 0);
 }
 
+static void test_extra(void) {
+        LOADED loaded = LOAD(".osrel", "ID=nixos\n", ".linux", EMBEDDED, ".profile", "ID=main", ".pcrsig", "{}",
+                             ".pcrpkey", "-----BEGIN");
+        LOADED without = LOAD(".linux", EMBEDDED);
+
+        g_assert_true(boot_image_of(&loaded, true));
+        assert_bytes(loaded.image.os_release, "ID=nixos\n");
+        assert_bytes(loaded.image.profile, "ID=main");
+        assert_bytes(loaded.image.pcr_signature, "{}");
+        assert_bytes(loaded.image.pcr_public_key, "-----BEGIN");
+        g_assert_true(boot_image_of(&without, true));
+        g_assert_cmpuint(without.image.os_release.size + without.image.profile.size + without.image.pcr_signature.size +
+                                 without.image.pcr_public_key.size,
+                         ==, 0);
+}
+
 static void test_embedded_with_hashes(void) {
         assert_refused(LOAD(".linux", EMBEDDED, ".linuxh", HASH_K),
                        "This boot image carries its kernel inside, and a section .linuxh, which is for files" END);
@@ -263,6 +279,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/stubs/boot-image/finds-kernel-initrd-and-microcode-inside", test_embedded);
         g_test_add_func("/stubs/boot-image/needs-nothing-beside-an-embedded-kernel", test_embedded_alone);
         g_test_add_func("/stubs/boot-image/finds-microcode-beside-paths", test_microcode);
+        g_test_add_func("/stubs/boot-image/finds-what-the-initrd-gets-to-see", test_extra);
         g_test_add_func("/stubs/boot-image/refuses-hashes-beside-an-embedded-kernel", test_embedded_with_hashes);
         g_test_add_func("/stubs/boot-image/takes-nothing-from-outside-of-itself", test_embedded_bounds);
         g_test_add_func("/stubs/boot-image/needs-hashes-of-initrds-while-secure-boot-is-on", test_initrd_without_hash);

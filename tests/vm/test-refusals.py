@@ -25,6 +25,7 @@ SEED = int(os.environ.get("LANZA_SEED") or random.SystemRandom().randrange(1 << 
 OFFSETS = 200 if LONG else 20
 
 CASE = "\\EFI\\Linux\\case.efi"
+EXTRA = "070701"  # the archive behind the initrds, with what the image tells them
 NEXT_BOOTS = "stage 1: initrd of generation 2,"
 REFUSAL_SECONDS = 240
 
@@ -80,7 +81,7 @@ class Prepared:
 
     def ukified(self, kernel, initrds, microcode, arguments):
         """A standard UKI with our stub, made by ukify."""
-        command = ["build", "--os-release", "ID=lanza\nPRETTY_NAME=Case\nVERSION_ID=1\n", "--uname", "1", "--cmdline",
+        command = ["build", "--os-release", "ID=ukify\nPRETTY_NAME=Case\nVERSION_ID=1\n", "--uname", "1", "--cmdline",
                    " ".join([*PARAMETERS, arguments])]
         contents = [("stub", self.stub), ("linux", kernel), *[("initrd", initrd) for initrd in initrds], ("microcode", microcode)]
         for number, (option, content) in enumerate(contents):
@@ -201,12 +202,14 @@ def embedded(plan, prepared):
     files = {f"\\initrd-{number}": content for number, content in enumerate([b"a", b"four", b"seven.."])}
     listed = (".initrd", "\n".join(files).encode())
     hashes = (".initrdh", b"".join(sha256(content) for content in files.values()))
-    microcode, one = (".ucode", b"mc"), (".initrd", b"only.")
+    microcode, one, release = (".ucode", b"mc"), (".initrd", b"only."), (".osrel", b"ID=x")
     good = [
         ("nothing-but-a-kernel", [inside], "no initrd"),
         ("an-initrd", [inside, one], "initrd [only.]"),
         ("microcode", [inside, microcode], "initrd [mc]"),
         ("microcode-and-an-initrd", [inside, one, microcode], "initrd [mc00only.]"),
+        ("an-initrd-and-something-to-tell-it", [inside, one, release, (".pcrsig", b"{}")], f"initrd [only.000{EXTRA}"),
+        ("nothing-but-a-kernel-and-something-to-tell", [inside, release], "no initrd"),
         ("files-and-no-initrd", hashed, "no initrd"),
         ("files-and-microcode", [*hashed, microcode], "initrd [mc]"),
         ("files-and-three-initrds", [*hashed, listed, hashes], "initrd [a000fourseven..]"),
@@ -221,7 +224,8 @@ def embedded(plan, prepared):
     whole = prepared.signed([inside, one, microcode])
     parts = {name: Pe(whole).sections()[name] for name in (".linux", ".initrd", ".ucode")}
     changed = [(name[1:], flip(whole, offset + size // 2)) for name, (offset, size) in parts.items()]
-    real = prepared.ukified(prepared.kernel, [prepared.initrd, says("the second"), says("the third")], says("microcode"), "init=/ukify " + HALT)
+    told = archive.cpio({"/initrd-name": archive.Entry("/.extra/os-release")})
+    real = prepared.ukified(prepared.kernel, [prepared.initrd, says("the second"), told], says("microcode"), "init=/ukify " + HALT)
     images = [(name, prepared.signed([(".cmdline", b"return"), *sections])) for name, sections, _ in good + refused]
     images += [*changed, ("ukify", real)]
     text = try_in_turn(prepared, images, {path[1].decode(): program, **files}, explains=len(good) + len(refused))
@@ -236,8 +240,9 @@ def embedded(plan, prepared):
     for name, _ in changed:
         with plan.step(f"an-image-whose-embedded-{name}-was-changed-is-refused-by-the-firmware", independent=True):
             assert re.search(f'failed to load Boot[0-9A-F]{{4}} "{name}"', text), text
-    with plan.step("a-uki-made-by-ukify-boots-a-real-kernel-with-all-its-initrds-in-their-order", independent=True):
-        assert "stage 1: initrd the third, init /ukify" in shown_by(text, len(images) - 1), text
+    with plan.step("a-uki-made-by-ukify-boots-a-real-kernel-with-all-its-initrds-in-order-and-what-they-are-told", independent=True):
+        shown = re.sub(r"\s+", " ", shown_by(text, len(images) - 1))
+        assert "stage 1: initrd ID=ukify PRETTY_NAME=Case VERSION_ID=1, init /ukify" in shown, text
         assert text.count("stage 1:") == 1, text
 
 
