@@ -50,30 +50,42 @@ enum { NOBODY = -1 }; /* no exit status: it is left to a program of ours */
 /* What an error says of the service, and not of what was asked: it was taken away in the middle, or its sandbox, which
  * is still the old system's, does not have a place that the new configuration names. Activation has to be over when it
  * ends, and can do it itself. */
-static bool is_left_undone(const Session *session, json_t *result) {
+static bool is_of_the_service(const char *name) {
         static const char *const names[] = {"Failed", "Canceled", "LimitsExceeded", "EspReadOnly", "EspNotFound"};
-        const char *name = text_of(json_object_get(result, "error"), "name");
 
-        if (!session->hook || !*name)
-                return false;
-        if (strncmp(name, LANZA1_ERROR_PREFIX, strlen(LANZA1_ERROR_PREFIX)) != 0)
-                return true;
         for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-                if (strcmp(name + strlen(LANZA1_ERROR_PREFIX), names[i]) == 0)
+                if (strcmp(name, names[i]) == 0)
                         return true;
         return false;
 }
 
-static void warn_of_service(json_t *result) {
-        json_auto_t *warning = json_pack("{s:[o]}", "warnings",
-                                         json_sprintf("The service lanzad did not do it, so it is done without it: %s",
-                                                      text_of(json_object_get(result, "error"), "message")));
+/* The message of such an error, of the whole or of one partition; NULL if there is none. Borrowed. */
+static const char *find_left_undone(json_t *result) {
+        json_t *error = json_object_get(result, "error"), *partition;
+        const char *name = text_of(error, "name");
+        size_t i;
+
+        if (*name && (strncmp(name, LANZA1_ERROR_PREFIX, strlen(LANZA1_ERROR_PREFIX)) != 0 ||
+                      is_of_the_service(name + strlen(LANZA1_ERROR_PREFIX))))
+                return text_of(error, "message");
+        json_array_foreach(json_object_get(result, "partitions"), i, partition) {
+                if (is_of_the_service(text_of(partition, "error")))
+                        return text_of(partition, "problem");
+        }
+        return NULL;
+}
+
+static void warn_of_service(const char *message) {
+        json_auto_t *warning =
+                json_pack("{s:[o]}", "warnings",
+                          json_sprintf("The service lanzad did not do it, so it is done without it: %s", message));
 
         print_warnings(warning);
 }
 
 static int ask(sd_bus *bus, const Session *session, const char *verb, json_t *options, Handover *handover,
                json_t **ret_result, bool *ret_said) {
+        const char *left_undone;
         int r;
 
         r = handover_is_due(verb) ? handover_take_secrets(handover, session, options, ret_result) : 0;
@@ -81,9 +93,10 @@ static int ask(sd_bus *bus, const Session *session, const char *verb, json_t *op
         if (r != 0 || handover->too_much)
                 return r != 0 ? r : NOBODY;
         r = bus_call(bus, session, verb, options, handover, ret_result);
-        if (!is_left_undone(session, *ret_result))
+        left_undone = session->hook ? find_left_undone(*ret_result) : NULL;
+        if (!left_undone)
                 return r;
-        warn_of_service(*ret_result);
+        warn_of_service(left_undone);
         json_decref(*ret_result);
         *ret_result = NULL;
         return NOBODY;

@@ -26,7 +26,13 @@ static void print_partition(json_t *partition, bool dry_run) {
         };
         char written[SIZE_TEXT_MAX], removed[SIZE_TEXT_MAX];
 
-        print_text(text_of(partition, "path"));
+        print_text(*text_of(partition, "path") ? text_of(partition, "path") : "EFI system partition");
+        if (*text_of(partition, "problem")) {
+                printf(": not up to date: ");
+                print_text(text_of(partition, "problem"));
+                putchar('\n');
+                return;
+        }
         printf(": %zu images written, %" JSON_INTEGER_FORMAT " kept, %zu removed; %s written, %s removed\n",
                json_array_size(json_object_get(partition, "images-written")), number_of(partition, "images-kept"),
                json_array_size(json_object_get(partition, "images-removed")),
@@ -82,12 +88,13 @@ void print_generations(const Session *session, json_t *generations) {
         print_table(session, headings, 6, rows);
 }
 
-static bool stands_somewhere(json_t *result) {
+/* Whether the default stands on a partition of which BOOTS (NULL: any) is true. */
+static bool stands_on(json_t *result, const char *boots) {
         json_t *partition;
         size_t i;
 
         json_array_foreach(json_object_get(result, "partitions"), i, partition) {
-                if (*text_of(partition, "default-entry"))
+                if (*text_of(partition, "default-entry") && (!boots || truth_of(partition, boots)))
                         return true;
         }
         return false;
@@ -106,8 +113,11 @@ static int sync_as_hook(Session *session, json_t *options) {
         r = run_and_keep(session, "sync", options, print_synced, &result);
         if (!result || (r != STATUS_DONE && r != STATUS_IN_PART))
                 return r;
-        if (!stands_somewhere(result)) {
-                complain("%s can be booted from no EFI system partition", text_of(options, "toplevel"));
+        if (!stands_on(result, "boots")) {
+                complain(stands_on(result, NULL)
+                                 ? "%s can be booted from no EFI system partition that the firmware starts"
+                                 : "%s can be booted from no EFI system partition",
+                         text_of(options, "toplevel"));
                 return STATUS_FAILED;
         }
         if (r == STATUS_IN_PART)

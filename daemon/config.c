@@ -53,8 +53,8 @@ static const struct Key {
         {"Boot", "EntryToken", KEY_ENTRY_TOKEN, offsetof(Settings, entry_token), NULL},
         {"Boot", "AllowUnsigned", KEY_SWITCH, offsetof(Settings, allow_unsigned), "auto"},
         {"Esp", "Path", KEY_PATH, offsetof(Settings, esp_path), NULL},
-        {"Esp", "ExtraPaths", KEY_PATHS, offsetof(Settings, esp_extra_paths), NULL, .without_effect = true},
-        {"Esp", "XbootldrPath", KEY_PATH, offsetof(Settings, xbootldr_path), NULL, .without_effect = true},
+        {"Esp", "ExtraPaths", KEY_PATHS, offsetof(Settings, esp_extra_paths), NULL},
+        {"Esp", "XbootldrPath", KEY_PATH, offsetof(Settings, xbootldr_path), NULL},
         {"Esp", "BootEntry", KEY_SWITCH, offsetof(Settings, boot_entry), "auto"},
         {"Esp", "StrictPermissions", KEY_BOOLEAN, offsetof(Settings, strict_permissions), "no"},
 };

@@ -455,37 +455,39 @@ static int run_phase(Apply *apply, const Step *steps, size_t count, Failure *fai
         return 0;
 }
 
-/* Whether a step from FROM up to TO writes. */
-static bool writes(const Step *from, const Step *to) {
-        for (; from < to; from++)
-                if (is_write(from->kind))
-                        return true;
-        return false;
-}
-
-static int run_phases(Apply *apply, Failure *failure) {
+static int run_phases(Apply *apply, size_t from, size_t end, Failure *failure) {
         const Plan *plan = apply->plan;
-        size_t from = 0, to;
+        size_t to;
         int r;
 
-        while (from < plan->step_count) {
+        for (; from < end; from = to) {
                 StepKind kind = plan->steps[from].kind;
 
-                for (to = from; to < plan->step_count && plan->steps[to].kind == kind;)
+                for (to = from; to < end && plan->steps[to].kind == kind;)
                         to++;
                 r = run_phase(apply, plan->steps + from, to - from, failure);
-                if (r < 0) {
-                        apply->result->all_written = !writes(plan->steps + from, plan->steps + plan->step_count);
+                if (r < 0)
                         return r;
-                }
-                from = to;
         }
-        apply->result->all_written = true;
         return 0;
 }
 
-int apply_plan(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *ret,
-               Failure *failure) {
+/* How many steps there are up to the last that writes. */
+static size_t count_writing(const Plan *plan) {
+        size_t count = plan->step_count;
+
+        while (count > 0 && !is_write(plan->steps[count - 1].kind))
+                count--;
+        return count;
+}
+
+static int begin(Apply *apply, Failure *failure) {
+        flush_start(&apply->flush, apply->sources->durable_fds, apply->sources->durable_count);
+        return barrier(apply, failure);
+}
+
+int apply_writes(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *ret,
+                 Failure *failure) {
         Apply apply = {
                 .io = io,
                 .wanted = wanted,
@@ -494,19 +496,48 @@ int apply_plan(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySou
                 .result = ret,
                 .to_write = plan->takes,
         };
-        int r;
+        size_t count = count_writing(plan);
+        int r = 0;
 
         *ret = (ApplyResult){.images_kept = plan->images_kept, .contents_kept = plan->contents_kept};
-        if (plan->step_count == 0) {
-                ret->all_written = true;
-                return 0;
-        }
-        flush_start(&apply.flush, sources->durable_fds, sources->durable_count);
-        r = barrier(&apply, failure);
+        if (count > 0)
+                r = begin(&apply, failure);
         if (r >= 0)
-                r = run_phases(&apply, failure);
+                r = run_phases(&apply, 0, count, failure);
+        flush_done(&apply.flush);
+        ret->all_written = r >= 0;
+        return r;
+}
+
+int apply_garbage(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *result,
+                  Failure *failure) {
+        Apply apply = {
+                .io = io,
+                .wanted = wanted,
+                .plan = plan,
+                .sources = sources,
+                .result = result,
+                .written = plan->takes,
+                .to_write = plan->takes,
+        };
+        size_t first = count_writing(plan);
+        int r = 0;
+
+        /* What was written ended with a barrier. */
+        if (first == 0 && plan->step_count > 0)
+                r = begin(&apply, failure);
+        if (r >= 0)
+                r = run_phases(&apply, first, plan->step_count, failure);
         flush_done(&apply.flush);
         return r;
+}
+
+int apply_plan(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *ret,
+               Failure *failure) {
+        int r;
+
+        r = apply_writes(io, wanted, plan, sources, ret, failure);
+        return r < 0 ? r : apply_garbage(io, wanted, plan, sources, ret, failure);
 }
 
 void apply_result_done(ApplyResult *result) {

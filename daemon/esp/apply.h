@@ -56,3 +56,10 @@ void apply_result_done(ApplyResult *result);
  * and *ret (always set) says what was done until then. */
 int apply_plan(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *ret,
                Failure *failure);
+
+/* The two halves of it, for when other volumes are written between: all up to the last step that writes, and what is
+ * removed after that. The second is for RESULT of the first, if that succeeded. */
+int apply_writes(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *ret,
+                 Failure *failure);
+int apply_garbage(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *result,
+                  Failure *failure);

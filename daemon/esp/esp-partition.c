@@ -206,3 +206,18 @@ int partition_lookup(unsigned major, unsigned minor, const VolumeSearch *search,
                 return 0;
         return lookup_gpt(sys, dev, major, minor, ret_type, ret_uuid);
 }
+
+void partition_disk(unsigned major, unsigned minor, const VolumeSearch *search, char ret[static DISK_NAME_SIZE]) {
+        const char *sys = search && search->sys ? search->sys : "/sys";
+        _cleanup_(buffer_done) Buffer text = {};
+        char path[4096];
+        Span number;
+
+        ret[0] = 0;
+        snprintf(path, sizeof(path), "%s/dev/block/%u:%u/../dev", sys, major, minor);
+        if (file_read(AT_FDCWD, path, SMALL_FILE_MAX, &text) < 0 || find_line(buffer_span(&text), "", &number) < 0 ||
+            number.size >= DISK_NAME_SIZE)
+                return;
+        memcpy(ret, number.data, number.size);
+        ret[number.size] = 0;
+}

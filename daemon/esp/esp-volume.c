@@ -76,13 +76,13 @@ static int is_mount_root(int fd, const struct statx *sx, bool *ret) {
 }
 
 static int check_partition(const char *path, const struct statx *sx, VolumeRole role, const VolumeSearch *search,
-                           char ret_uuid[static GUID_TEXT_SIZE], StringList *findings) {
+                           EspVolume *volume, StringList *findings) {
         const char *wanted = role == VOLUME_ESP ? GPT_TYPE_ESP : GPT_TYPE_XBOOTLDR;
         unsigned major = sx->stx_dev_major, minor = sx->stx_dev_minor;
         char type[GUID_TEXT_SIZE];
         int r;
 
-        r = partition_lookup(major, minor, search, type, ret_uuid);
+        r = partition_lookup(major, minor, search, type, volume->partition_uuid);
         if (r == -ENOMEM)
                 return r;
         if (r == -ENOENT)
@@ -95,11 +95,12 @@ static int check_partition(const char *path, const struct statx *sx, VolumeRole 
         if (strcmp(type, wanted) != 0)
                 return reject(findings, "%s is a mounted vfat, but on a partition of type %s, not %s (%s)", path, type,
                               wanted, role_name(role));
+        partition_disk(major, minor, search, volume->disk);
         return 0;
 }
 
 static int check_mount(const char *path, int fd, const struct statx *sx, VolumeRole role, const VolumeSearch *search,
-                       char ret_uuid[static GUID_TEXT_SIZE], StringList *findings) {
+                       EspVolume *volume, StringList *findings) {
         struct statfs fs;
         bool is_root;
         int r;
@@ -113,7 +114,7 @@ static int check_mount(const char *path, int fd, const struct statx *sx, VolumeR
                 return reject(findings, "%s is a folder on %s, not a mounted vfat", path, file_system_name(fs.f_type));
         if (fs.f_type != MSDOS_SUPER_MAGIC)
                 return reject(findings, "%s is a mounted %s, not a vfat", path, file_system_name(fs.f_type));
-        return check_partition(path, sx, role, search, ret_uuid, findings);
+        return check_partition(path, sx, role, search, volume, findings);
 }
 
 static int describe(int fd, const struct statx *sx, EspVolume *volume) {
@@ -145,7 +146,7 @@ static int open_place(int root, const char *path, VolumeRole role, const VolumeS
         if (statx(volume.fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx) < 0)
                 return -errno;
         if (!search || !search->any_folder) {
-                r = check_mount(path, volume.fd, &sx, role, search, volume.partition_uuid, findings);
+                r = check_mount(path, volume.fd, &sx, role, search, &volume, findings);
                 if (r < 0)
                         return r;
         }
@@ -180,6 +181,8 @@ int esp_volume_open(int root, const char *path, VolumeRole role, const VolumeSea
         int r;
 
         for (size_t i = 0; i < count; i++) {
+                if (!path && search && search->others && string_list_contains(search->others, paths[i]))
+                        continue;
                 r = open_place(root, paths[i], role, search, &findings, ret);
                 if (r >= 0)
                         return 0;

@@ -9,17 +9,21 @@
 
 #include "daemon/esp/gpt.h"
 #include "daemon/util/failure.h"
+#include "daemon/util/string-list.h"
 
 typedef enum VolumeRole {
         VOLUME_ESP,      /* boot loader and its configuration; images and contents too, unless there is an XBOOTLDR */
         VOLUME_XBOOTLDR, /* images and contents */
 } VolumeRole;
 
+enum { DISK_NAME_SIZE = sizeof("4294967295:4294967295") };
+
 typedef struct EspVolume {
         int fd;     /* the root folder, open for reading; *at() calls and flock(2) work on it */
         char *path; /* the mount point; owned */
         VolumeRole role;
         char partition_uuid[GUID_TEXT_SIZE]; /* "" in a tree that is no real volume */
+        char disk[DISK_NAME_SIZE];           /* that the partition is on, "8:0"; "" if that is not known */
         uint64_t total_bytes, free_bytes;    /* when it was opened */
         uint32_t cluster_bytes;
         bool read_only;
@@ -30,6 +34,7 @@ typedef struct EspVolume {
 /* How strictly to look. */
 typedef struct VolumeSearch {
         bool any_folder;              /* take any folder for a volume, as in --root trees and tests */
+        const StringList *others;     /* where no path is given: places to pass over. May be NULL */
         const char *sys, *udev, *dev; /* where to learn of block devices; NULL: /sys, /run/udev, /dev. For tests */
 } VolumeSearch;
 
@@ -56,3 +61,7 @@ const char *esp_volume_read_only_hint(const EspVolume *volume);
  * it is no partition of a GPT, or what kept it from being told. SEARCH may be NULL. */
 int partition_lookup(unsigned major, unsigned minor, const VolumeSearch *search, char ret_type[static GUID_TEXT_SIZE],
                      char ret_uuid[static GUID_TEXT_SIZE]);
+
+/* The disk that block device MAJOR:MINOR is a partition of, as "MAJOR:MINOR"; "" if it is none, or that can't be told.
+ */
+void partition_disk(unsigned major, unsigned minor, const VolumeSearch *search, char ret[static DISK_NAME_SIZE]);

@@ -70,7 +70,7 @@ static int collect_references(Planner *planner) {
                                 return r;
                 }
         }
-        for (size_t i = 0; i < wanted->content_count; i++) {
+        for (size_t i = 0; i < wanted->content_count && !wanted->images_elsewhere; i++) {
                 _cleanup_(free_pointer) char *path = path_join(ESP_CONTENT_FOLDER, wanted->contents[i].name);
 
                 if (!is_wanted(planner, &wanted->contents[i]))
@@ -94,7 +94,7 @@ static bool is_needed(const Planner *planner, const WantedContent *content) {
 }
 
 int planner_examine_contents(Planner *planner) {
-        for (size_t i = 0; i < planner->wanted->content_count; i++) {
+        for (size_t i = 0; i < planner->wanted->content_count && !planner->wanted->images_elsewhere; i++) {
                 const WantedContent *content = &planner->wanted->contents[i];
                 const EspContent *there = find_content(planner, content->name);
 
@@ -108,7 +108,9 @@ int planner_examine_contents(Planner *planner) {
 int planner_write_contents(Planner *planner) {
         int r;
 
-        for (size_t i = 0; i < planner->wanted->content_count && !planner->wanted->garbage_only; i++) {
+        if (planner->wanted->garbage_only || planner->wanted->images_elsewhere)
+                return 0;
+        for (size_t i = 0; i < planner->wanted->content_count; i++) {
                 const WantedContent *content = &planner->wanted->contents[i];
                 const EspContent *there = find_content(planner, content->name);
 

@@ -15,6 +15,8 @@
 
 /* What the boot loader took is a wanted image of ours. */
 static bool has_succeeded(const Planner *planner) {
+        if (planner->wanted->images_elsewhere)
+                return planner->wanted->images_elsewhere->has_succeeded;
         for (size_t i = 0; planner->booted_entry_found && i < planner->inventory->image_count; i++)
                 if (planner->fates[i] == FATE_KEPT && planner_is_booted(planner, &planner->inventory->images[i]))
                         return true;
@@ -65,7 +67,7 @@ static int warn_of_unclear(Planner *planner, const EspEntry *entry) {
 int planner_judge_entries(Planner *planner) {
         int r = 0;
 
-        planner->has_succeeded = has_succeeded(planner);
+        planner->has_succeeded = planner->plan.has_succeeded = has_succeeded(planner);
         for (size_t i = 0; r >= 0 && i < planner->inventory->entry_count; i++) {
                 const EspEntry *entry = &planner->inventory->entries[i];
 

@@ -194,6 +194,13 @@ static int keep_image(Planner *planner, const WantedImage *wanted, size_t n) {
                                       wanted->title);
 }
 
+static void satisfy(Planner *planner, size_t n) {
+        planner->satisfied[n] = true;
+        planner->bootable++;
+        if (planner->wanted->images[n].is_default)
+                planner->plan.default_image = &planner->wanted->images[n];
+}
+
 static int plan_image(Planner *planner, size_t n, Failure *failure) {
         const WantedImage *wanted = &planner->wanted->images[n];
         const char *blocked_content = planner_find_blocked_content(planner, wanted);
@@ -223,24 +230,23 @@ static int plan_image(Planner *planner, size_t n, Failure *failure) {
                 if (r < 0)
                         return r;
         }
-        planner->satisfied[n] = true;
-        planner->bootable++;
-        if (wanted->is_default)
-                planner->plan.default_image = wanted;
+        satisfy(planner, n);
         return 0;
 }
 
 int planner_write_images(Planner *planner, Failure *failure) {
-        int r;
+        const Plan *elsewhere = planner->wanted->images_elsewhere;
+        int r = 0;
 
-        for (size_t i = 0; i < planner->wanted->image_count; i++) {
+        for (size_t i = 0; r >= 0 && i < planner->wanted->image_count; i++) {
                 if (planner_is_evicted(planner, i))
                         continue;
-                r = plan_image(planner, i, failure);
-                if (r < 0)
-                        return r;
+                if (!elsewhere)
+                        r = plan_image(planner, i, failure);
+                else if (elsewhere->satisfied[i])
+                        satisfy(planner, i);
         }
-        return 0;
+        return r;
 }
 
 /* Whether IMAGE is of a generation whose document could not be read. */

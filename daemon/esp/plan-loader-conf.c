@@ -28,6 +28,8 @@ static const char *file_name(const char *path) {
 static const char *find_default_file(const Planner *planner) {
         const Plan *plan = &planner->plan;
 
+        if (planner->wanted->images_elsewhere)
+                return planner->wanted->images_elsewhere->default_file;
         if (plan->kept_default)
                 return plan->kept_default;
         for (size_t i = 0; i < plan->step_count; i++)
@@ -47,17 +49,30 @@ static void compare(const Planner *planner, const char *name, const char **first
 
 /* Which of the entries that will be there systemd-boot starts where any of ours is the default: FILE, or another. */
 static const char *find_first(const Planner *planner, const char *file) {
-        const Plan *plan = &planner->plan;
+        const Plan *elsewhere = planner->wanted->images_elsewhere;
+        const StringList *here = &planner->plan.image_files;
         const char *first = file;
 
-        for (size_t i = 0; i < planner->inventory->image_count; i++)
+        for (size_t i = 0; i < here->count; i++)
+                compare(planner, here->items[i], &first);
+        for (size_t i = 0; elsewhere && i < elsewhere->image_files.count; i++)
+                compare(planner, elsewhere->image_files.items[i], &first);
+        return first;
+}
+
+/* What will be there. */
+static int list_images(Planner *planner) {
+        Plan *plan = &planner->plan;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < planner->inventory->image_count; i++)
                 if (planner->inventory->images[i].regular &&
                     (planner->fates[i] == FATE_STAYS || planner->fates[i] == FATE_KEPT))
-                        compare(planner, planner->inventory->images[i].name, &first);
-        for (size_t i = 0; i < plan->step_count; i++)
+                        r = string_list_add(&plan->image_files, planner->inventory->images[i].name);
+        for (size_t i = 0; r >= 0 && i < plan->step_count; i++)
                 if (plan->steps[i].kind == STEP_WRITE_IMAGE)
-                        compare(planner, file_name(plan->steps[i].path), &first);
-        return first;
+                        r = string_list_add(&plan->image_files, file_name(plan->steps[i].path));
+        return r;
 }
 
 /* With boot counting on; FILE is the default's. */
@@ -105,6 +120,10 @@ int planner_write_loader_conf(Planner *planner) {
         DefaultEntry entry;
         int r;
 
+        r = list_images(planner);
+        if (r < 0)
+                return r;
+        planner->plan.default_file = find_default_file(planner);
         if (!wanted->has_loader_conf || wanted->garbage_only)
                 return 0;
         planner->plan.blocked |= inventory->loader_conf_blocked;

@@ -210,6 +210,7 @@ int plan_make(const Inventory *inventory, const Wanted *wanted, VolumeSpace spac
                 r = planner_leave_out(&planner, failure);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot plan the changes to the EFI system partition");
+        planner.plan.satisfied = TAKE_POINTER(planner.satisfied);
         *ret = TAKE_STRUCT(planner.plan);
         return 0;
 }
@@ -221,8 +222,10 @@ void plan_done(Plan *plan) {
         }
         free(plan->steps);
         string_list_done(&plan->left_out);
+        free(plan->satisfied);
         string_list_done(&plan->warnings);
         string_list_done(&plan->left_alone);
+        string_list_done(&plan->image_files);
         buffer_done(&plan->loader_conf);
         *plan = (Plan){};
 }

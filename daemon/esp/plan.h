@@ -14,6 +14,8 @@
 #include "daemon/util/failure.h"
 #include "daemon/util/string-list.h"
 
+typedef struct Plan Plan;
+
 /* A kernel or initrd. */
 typedef struct WantedContent {
         char *name; /* content_name_format(); stands in EFI/nixos */
@@ -69,6 +71,9 @@ typedef struct Wanted {
         Buffer loader_lines;  /* of its text, loader_conf_add_lines() */
         bool counting;        /* new entries have tries: a named default would defeat that */
 
+        const Plan *images_elsewhere; /* of the volume where the images and contents stand: none is written here,
+                                       * and what is here goes once it is there. NULL: they stand here */
+
         bool renew_stubs;  /* an image with another stub than new ones get is not up to date */
         bool garbage_only; /* remove, and write nothing (gc) */
 } Wanted;
@@ -111,19 +116,23 @@ typedef struct Step {
         uint64_t takes, frees;        /* bytes, in whole clusters */
 } Step;
 
-typedef struct Plan {
+struct Plan {
         Step *steps;
         size_t step_count;
         uint64_t takes, frees;
         size_t images_kept, contents_kept; /* wanted ones that are there already */
+        bool *satisfied;                   /* for each wanted image: it is or will be there */
         const WantedImage *default_image;  /* the default one, if it is or will be there; borrowed from Wanted */
+        bool has_succeeded;                /* this start came from a wanted image of ours that stays */
+        StringList image_files;            /* names of all images that will be there, others' too */
+        const char *default_file;          /* the default one's; borrowed from here or Inventory */
         const char *kept_default;          /* the name of its file if that stays as it is; borrowed from Inventory */
         Buffer loader_conf;                /* STEP_WRITE_LOADER_CONF: its text */
         StringList left_out;               /* titles of the generations for which there is no room */
         bool blocked;                      /* something that is no file stands where one is wanted; see warnings */
         StringList warnings;               /* what could not be judged or replaced, as sentences */
         StringList left_alone;             /* paths of images of our form whose key and generation are both unknown */
-} Plan;
+};
 
 typedef struct VolumeSpace {
         uint64_t free_bytes;

@@ -3,18 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/esp/esp-names.h"
 #include "daemon/esp/inventory.h"
-#include "daemon/firmware/boot-entry.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/firmware/vendor-certificates.h"
+#include "daemon/ops/boot-order.h"
 #include "daemon/ops/enforcement.h"
+#include "daemon/ops/partitions.h"
 #include "daemon/ops/signing.h"
-#include "daemon/ops/system.h"
 #include "daemon/pe/pe-image.h"
 #include "daemon/trust/trust.h"
 #include "daemon/util/file.h"
@@ -24,9 +23,7 @@
 
 enum {
         JUDGED_MAX_BYTES = 512 * 1024 * 1024, /* a loader, or a standard UKI */
-        BUILT_MAX_BYTES = 64 * 1024 * 1024,   /* what is kept in memory for writing; beyond it is built once more */
         FOLDER_MAX = 65536,
-        BOOT_ENTRIES_MAX = 1024,
 };
 
 /* Firmware that enforces nothing runs all that it can load. */
@@ -85,43 +82,30 @@ static int judge(Span image, const TrustLists *lists, const char *what, Failure 
                            class ?: "");
 }
 
-/* The image is kept for writing, as long as all of them together are small. */
-static int judge_image(WantedSystem *system, const Step *step, const TrustLists *lists, uint64_t *kept,
-                       Failure *failure) {
-        ImageSource *source = step->image->source;
+static int judge_image(WantedSystem *system, const Step *step, const TrustLists *lists, Failure *failure) {
         _cleanup_(buffer_done) Buffer built = {};
         int r;
 
-        r = wanted_system_build(system, source, &built, failure);
-        if (r < 0)
-                return r;
-        r = judge(buffer_span(&built), lists, step->path, failure);
-        if (r < 0)
-                return r;
-        if (*kept + built.size <= BUILT_MAX_BYTES) {
-                *kept += built.size;
-                source->built = TAKE_STRUCT(built);
-        }
-        return 0;
+        r = wanted_system_build_image(system, step->image, &built, failure);
+        return r < 0 ? r : judge(buffer_span(&built), lists, step->path, failure);
 }
 
 static int judge_loader(WantedSystem *system, const Step *step, const TrustLists *lists, Failure *failure) {
         _cleanup_(buffer_done) Buffer built = {};
         int r;
 
-        r = image_builder_loader(system->builder, &built, failure);
+        r = wanted_system_build_loader(system, &built, failure);
         return r < 0 ? r : judge(buffer_span(&built), lists, step->path, failure);
 }
 
 static int judge_plan(WantedSystem *system, const Plan *plan, const TrustLists *lists, Failure *failure) {
-        uint64_t kept = 0;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < plan->step_count; i++) {
                 const Step *step = &plan->steps[i];
 
                 if (step->kind == STEP_WRITE_IMAGE)
-                        r = judge_image(system, step, lists, &kept, failure);
+                        r = judge_image(system, step, lists, failure);
                 else if (step->kind == STEP_WRITE_LOADER || step->kind == STEP_WRITE_FALLBACK)
                         r = judge_loader(system, step, lists, failure);
         }
@@ -184,18 +168,14 @@ static int judge_file(const EspVolume *volume, const char *path, const TrustList
         return judge(buffer_span(&content), lists, shown, failure);
 }
 
-/* Who names a default is told if it cannot be started, also where it stands there already. */
-static int judge_kept_default(const EspVolume *volume, const Plan *plan, const TrustLists *lists, Failure *failure) {
-        _cleanup_(free_pointer) char *path = NULL;
-
-        if (!plan->kept_default)
-                return 0;
-        path = path_join(ESP_IMAGE_FOLDER, plan->kept_default);
-        return path ? judge_file(volume, path, lists, failure) : -ENOMEM;
+static void hint_at_keys(Failure *failure) {
+        failure_set_hint(failure,
+                         "The firmware does not trust what this key store signs: restore the one whose keys "
+                         "are enrolled, or put the firmware into Setup Mode and run 'lanzactl enroll-keys'. Nothing "
+                         "was changed.");
 }
 
-int boot_check_plan(const Context *context, const EspVolume *volume, WantedSystem *system, const Plan *plan,
-                    Failure *failure) {
+int boot_check_plan(const Context *context, WantedSystem *system, const Plan *plan, Failure *failure) {
         _cleanup_(live_lists_done) LiveLists live = {};
         int r;
 
@@ -204,15 +184,28 @@ int boot_check_plan(const Context *context, const EspVolume *volume, WantedSyste
         r = live_lists_read(&live, context, failure);
         if (r < 0 || !live.enforced)
                 return r;
+        system->keeps_built = true;
         r = judge_plan(system, plan, &live.lists, failure);
-        if (r >= 0)
-                r = judge_kept_default(volume, plan, &live.lists, failure);
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
-                failure_set_hint(
-                        failure,
-                        "The firmware does not trust what this key store signs: restore the one whose keys "
-                        "are enrolled, or put the firmware into Setup Mode and run 'lanzactl enroll-keys'. Nothing "
-                        "was changed.");
+                hint_at_keys(failure);
+        return r;
+}
+
+/* Who names a default is told if it cannot be started, also where it stands there already. */
+int boot_check_default(const Context *context, const EspVolume *volume, const Plan *plan, Failure *failure) {
+        _cleanup_(live_lists_done) LiveLists live = {};
+        _cleanup_(free_pointer) char *path = NULL;
+        int r;
+
+        if (!plan->kept_default)
+                return 0;
+        r = live_lists_read(&live, context, failure);
+        if (r < 0 || !live.enforced)
+                return r;
+        path = path_join(ESP_IMAGE_FOLDER, plan->kept_default);
+        r = path ? judge_file(volume, path, &live.lists, failure) : -ENOMEM;
+        if (r == condition_errno(CONDITION_WOULD_NOT_BOOT))
+                hint_at_keys(failure);
         return r;
 }
 
@@ -257,10 +250,11 @@ static int judge_image_file(const Context *context, const EspVolume *volume, con
         return string_list_add_format(warnings, "%s; a newer image of this generation would run", problem.message);
 }
 
+/* Returns how many there are. */
 static int judge_images(const Context *context, const EspVolume *volume, const TrustLists *lists, StringList *warnings,
                         Failure *failure) {
         _cleanup_(string_list_done) StringList names = {};
-        size_t count = 0;
+        int count = 0;
         ImageName name;
         int r;
 
@@ -275,11 +269,7 @@ static int judge_images(const Context *context, const EspVolume *volume, const T
                         return r;
                 count++;
         }
-        if (count > 0)
-                return 0;
-        r = failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No image of a generation stands on %s", volume->path);
-        failure_set_hint(failure, "Run 'lanzactl sync'.");
-        return r;
+        return count;
 }
 
 /* Whether the firmware's lists trust the signature of the file at PATH: 1, 0, or a negative errno. What is not there or
@@ -344,24 +334,27 @@ static int judge_loaders(const EspVolume *volume, const TrustLists *lists, Failu
         return condition_errno(CONDITION_WOULD_NOT_BOOT);
 }
 
-static bool on_volume(const BootEntry *entry, const EspVolume *volume) {
-        char uuid[GUID_TEXT_SIZE];
+/* The volume that ENTRY starts something on; NULL if it is none of these. */
+static const EspVolume *find_volume(const PartitionList *partitions, const BootEntry *entry) {
+        for (size_t i = 0; i < partitions->count; i++) {
+                const Partition *partition = &partitions->items[i];
 
-        if (!entry->has_partition || !volume->partition_uuid[0])
-                return false;
-        guid_format(&entry->partition, uuid);
-        return strcasecmp(uuid, volume->partition_uuid) == 0;
+                if (partition->error >= 0 && boot_entry_is_on(entry, partition->volume.partition_uuid))
+                        return &partition->volume;
+        }
+        return NULL;
 }
 
 /* An entry whose file is gone boots nothing today either. */
-static int judge_entry(const EspVolume *volume, const BootEntry *entry, const TrustLists *lists, StringList *warnings,
-                       Failure *failure) {
+static int judge_entry(const PartitionList *partitions, const BootEntry *entry, const TrustLists *lists,
+                       StringList *warnings, Failure *failure) {
+        const EspVolume *volume = find_volume(partitions, entry);
         _cleanup_(free_pointer) char *path = NULL;
         int r;
 
         if (!entry->active || !entry->path)
                 return 0;
-        if (!on_volume(entry, volume))
+        if (!volume)
                 return string_list_add_format(warnings,
                                               "The boot entry \"%s\" starts %s on another partition: whether the "
                                               "firmware will still run it was not checked",
@@ -376,66 +369,128 @@ static int judge_entry(const EspVolume *volume, const BootEntry *entry, const Tr
         return r == -ENOENT ? 0 : r;
 }
 
-static int judge_entries(const Context *context, const EspVolume *volume, const TrustLists *lists, StringList *warnings,
-                         Failure *failure) {
-        _cleanup_(buffer_done) Buffer order = {};
+static int judge_entries(const Context *context, const PartitionList *partitions, const TrustLists *lists,
+                         StringList *warnings, Failure *failure) {
+        _cleanup_(boot_order_done) BootOrder order = {};
         int r;
 
-        if (!context->variables)
-                return 0;
-        r = variables_read(context->variables, &efi_global_variable_guid, "BootOrder", /* ret_attributes= */ NULL,
-                           &order);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return failure_set_errno(failure, r, "Cannot read the variable BootOrder");
-        for (size_t i = 0; i < order.size / 2 && i < BOOT_ENTRIES_MAX; i++) {
-                _cleanup_(boot_entry_done) BootEntry entry = {};
-                _cleanup_(buffer_done) Buffer content = {};
-                char name[sizeof("BootFFFF")];
-                uint16_t number;
+        r = boot_order_read(context, &order, failure);
+        for (size_t i = 0; r >= 0 && i < order.count; i++)
+                r = judge_entry(partitions, &order.items[i], lists, warnings, failure);
+        return r;
+}
 
-                (void)span_u16(buffer_span(&order), 2 * i, &number);
-                snprintf(name, sizeof(name), "Boot%04X", number);
-                r = variables_read(context->variables, &efi_global_variable_guid, name, /* ret_attributes= */ NULL,
-                                   &content);
-                if (r == -ENOMEM)
-                        return r;
-                if (r < 0 || boot_entry_parse(buffer_span(&content), &entry) < 0)
-                        continue;
-                r = judge_entry(volume, &entry, lists, warnings, failure);
+/* An ESP, and what belongs to it. */
+static int judge_home(const Context *context, PartitionList *partitions, size_t home, const TrustLists *lists,
+                      StringList *warnings, Failure *failure) {
+        const EspVolume *esp = &partitions->items[home].volume;
+        int r, count = 0;
+
+        for (size_t i = home; i < partitions->count && partitions->items[i].home == home; i++) {
+                Partition *partition = &partitions->items[i];
+
+                if (partition->error < 0)
+                        return failure_pass(failure, &partition->problem, partition->error);
+                r = judge_images(context, &partition->volume, lists, warnings, failure);
                 if (r < 0)
                         return r;
+                count += r;
         }
+        if (count > 0)
+                return judge_loaders(esp, lists, failure);
+        r = failure_set(failure, CONDITION_WOULD_NOT_BOOT, "No image of a generation stands on %s", esp->path);
+        failure_set_hint(failure, "Run 'lanzactl sync'.");
+        return r;
+}
+
+/* How all homes are judged, and what it came to. */
+typedef struct Judgement {
+        const TrustLists *lists; /* NULL: nothing is enforced */
+        StringList *warnings;
+        bool each;   /* one that can be looked at and would not boot is a failure, whatever the others are */
+        bool any;    /* there is one that would boot, and it is one that counts */
+        Failure bad; /* of the first that would not, or cannot be looked at */
+        int error;   /* of BAD */
+} Judgement;
+
+/* What is passed over is not looked at again. */
+static void drop_home(PartitionList *partitions, size_t home) {
+        for (size_t i = home; i < partitions->count && partitions->items[i].home == home; i++) {
+                if (partitions->items[i].error >= 0)
+                        esp_volume_done(&partitions->items[i].volume);
+                partitions->items[i].error = -ENODEV;
+        }
+}
+
+static int pass_over(Judgement *judgement, PartitionList *partitions, size_t home, Failure *problem, int error,
+                     Failure *failure) {
+        bool reachable = partitions->items[home].error >= 0;
+
+        if (!problem->message || (reachable && judgement->each))
+                return failure_pass(failure, problem, error);
+        drop_home(partitions, home);
+        if (judgement->error < 0)
+                return string_list_add(judgement->warnings, problem->message);
+        judgement->error = error;
+        failure_pass(&judgement->bad, problem, error);
         return 0;
 }
 
+static int judge_homes(const Context *context, PartitionList *partitions, Judgement *judgement, Failure *failure) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < partitions->count; i++) {
+                _cleanup_(failure_done) Failure problem = {};
+
+                if (partitions->items[i].home != i)
+                        continue;
+                r = judge_home(context, partitions, i, judgement->lists, judgement->warnings, &problem);
+                if (r >= 0)
+                        judgement->any = judgement->any || partitions->items[i].boots || judgement->each;
+                else
+                        r = pass_over(judgement, partitions, i, &problem, r, failure);
+        }
+        return r;
+}
+
+static int not_started(const PartitionList *partitions, Failure *failure) {
+        const char *path = "";
+
+        for (size_t i = 0; i < partitions->count; i++)
+                if (partitions->items[i].error >= 0)
+                        path = partitions->items[i].path;
+        return failure_set(failure, CONDITION_WOULD_NOT_BOOT,
+                           "%s could be booted from, but the firmware starts another partition", path);
+}
+
 /* All that the machine boots from. */
-static int judge_volume(const Context *context, const TrustLists *lists, StringList *warnings, Failure *failure) {
-        _cleanup_(esp_volume_done) EspVolume volume = {.fd = -EBADF};
+static int judge_machine(const Context *context, Judgement *judgement, Failure *failure) {
+        _cleanup_(partitions_done) PartitionList partitions = {};
         int r;
 
-        r = system_esp(context, &volume, failure);
-        if (r < 0)
-                return r;
-        r = judge_images(context, &volume, lists, warnings, failure);
-        if (r < 0)
-                return r;
-        r = judge_loaders(&volume, lists, failure);
-        if (r < 0)
-                return r;
-        return judge_entries(context, &volume, lists, warnings, failure);
+        r = partitions_open(context, &partitions, failure);
+        if (r >= 0)
+                r = judge_homes(context, &partitions, judgement, failure);
+        if (r >= 0 && !judgement->any)
+                return judgement->error < 0 ? failure_pass(failure, &judgement->bad, judgement->error)
+                                            : not_started(&partitions, failure);
+        if (r >= 0 && judgement->error < 0)
+                r = string_list_add(judgement->warnings, judgement->bad.message);
+        return r < 0 ? r : judge_entries(context, &partitions, judgement->lists, judgement->warnings, failure);
 }
 
 int boot_check_present(const Context *context, Failure *failure) {
         _cleanup_(string_list_done) StringList warnings = {};
         _cleanup_(live_lists_done) LiveLists live = {};
+        Judgement judgement = {.warnings = &warnings};
         int r;
 
         r = live_lists_read(&live, context, failure);
         if (r < 0)
                 return r;
-        r = judge_volume(context, live.enforced ? &live.lists : NULL, &warnings, failure);
+        judgement.lists = live.enforced ? &live.lists : NULL;
+        r = judge_machine(context, &judgement, failure);
+        failure_done(&judgement.bad);
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT) && failure && !failure->hint)
                 failure_set_hint(failure,
                                  "Run 'lanzactl sync', which writes and signs what is ours; what is not ours has to be "
@@ -446,13 +501,15 @@ int boot_check_present(const Context *context, Failure *failure) {
 int boot_check_enrollment(const Context *context, Span db, Span dbx, StringList *warnings, Failure *failure) {
         _cleanup_(buffer_done) Buffer dbt = {};
         TrustLists lists = {.db = db, .dbx = dbx};
+        Judgement judgement = {.lists = &lists, .warnings = warnings, .each = true};
         int r;
 
         r = read_dbt(context, &dbt);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot read the variable dbt");
         lists.dbt = buffer_span(&dbt);
-        r = judge_volume(context, &lists, warnings, failure);
+        r = judge_machine(context, &judgement, failure);
+        failure_done(&judgement.bad);
         if (r == condition_errno(CONDITION_WOULD_NOT_BOOT) && failure && !failure->hint)
                 failure_set_hint(
                         failure,

@@ -27,8 +27,9 @@ struct Context {
         int64_t now;          /* seconds since 1970 */
         uint64_t signatures;  /* how often boot images and boot loaders were signed: nothing to do means none */
 
-        bool any_folder;      /* any folder will do as ESP: in a tree, and in tests */
-        const char *esp_uuid; /* for tests: the partition that such a folder counts as; NULL: none. Borrowed */
+        bool any_folder;                    /* any folder will do as ESP: in a tree, and in tests */
+        const char *const *partition_uuids; /* for tests: what such folders count as, in the order of partitions.h, up
+                                             * to a NULL; NULL: as nothing. Borrowed */
 
         /* Called as work goes on, if set: what is done, in units of the phase. */
         void (*progress)(void *userdata, const char *phase, uint64_t done, uint64_t total);

@@ -78,6 +78,7 @@ static int add_kept_secrets(ImageSource *source, KeptSecrets *kept) {
                 .name = TAKE_POINTER(kept->name),
                 .hash = kept->hash,
                 .size = kept->size,
+                .volume = kept->volume,
                 .is_secret = true,
         };
         return 0;
@@ -212,13 +213,22 @@ int image_source_init(ImageSource *source, const ImageSourceRequest *request, St
 
 /* A descriptor of its own. */
 static int open_memory(const SealedMemory *memory) {
-        int fd = memory ? fcntl(memory->fd, F_DUPFD_CLOEXEC, 3) : -ENOENT;
+        int fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 3);
 
         return fd == -1 ? -errno : fd;
 }
 
+/* To be copied to another volume. */
+static int open_kept(const ContentSource *source) {
+        _cleanup_(free_pointer) char *path = path_join(ESP_CONTENT_FOLDER, source->name);
+
+        return path ? file_open(source->volume->fd, path, O_RDONLY | O_NOFOLLOW, 0) : -ENOMEM;
+}
+
 int content_source_open(const ContentSource *source, const Context *context, Failure *failure) {
-        int fd = source->path ? root_open(context->root_fd, source->path, O_RDONLY) : open_memory(source->memory);
+        int fd = source->path     ? root_open(context->root_fd, source->path, O_RDONLY)
+                 : source->memory ? open_memory(source->memory)
+                                  : open_kept(source);
 
         if (fd < 0)
                 return failure_set_errno(failure, fd, "Cannot open %s", source->path ? source->path : source->name);

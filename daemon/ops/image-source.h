@@ -22,8 +22,9 @@ typedef struct ContentSource {
         char *name; /* in EFI/nixos */
         Sha256 hash;
         uint64_t size;
-        char *path;           /* inside the root; NULL: */
-        SealedMemory *memory; /* the bytes themselves; NULL: it stands on the ESP, and nowhere else */
+        char *path;              /* inside the root; NULL: */
+        SealedMemory *memory;    /* the bytes themselves; NULL: */
+        const EspVolume *volume; /* it stands there already, and nowhere but on such volumes. Borrowed */
         bool is_secret;
 } ContentSource;
 

@@ -84,13 +84,13 @@ static int read_sections(Witness *witness) {
 }
 
 /* Reads the whole image once: what is judged is what is used. */
-static int witness_read(Witness *witness, const KeptSecretsSearch *search, const char *name) {
+static int witness_read(Witness *witness, const KeptSecretsSearch *search, const EspVolume *volume, const char *name) {
         _cleanup_(free_pointer) char *path = path_join(ESP_IMAGE_FOLDER, name);
         int r;
 
         if (!path)
                 return -ENOMEM;
-        r = entry_file_read(search->volume->fd, path, BINARY_MAX_BYTES, &witness->binary);
+        r = entry_file_read(volume->fd, path, BINARY_MAX_BYTES, &witness->binary);
         if (r >= 0 && search->certificate)
                 r = authenticode_verify(buffer_span(&witness->binary), search->certificate);
         return r < 0 ? r : read_sections(witness);
@@ -124,32 +124,32 @@ static int find_file(const Inventory *inventory, const char *path, const Sha256 
         return -ENOENT;
 }
 
-static int ask(const KeptSecretsSearch *search, const EspImage *image, const char *toplevel, const char *kernel,
-               const char *initrd, KeptSecrets *ret) {
+static int ask(const KeptSecretsSearch *search, const KeptSecretsPlace *place, const EspImage *image,
+               const char *toplevel, const char *kernel, const char *initrd, KeptSecrets *ret) {
         _cleanup_(witness_done) Witness witness = {};
         const char *name;
         uint64_t size;
         int r;
 
-        r = witness_read(&witness, search, image->name);
+        r = witness_read(&witness, search, place->volume, image->name);
         if (r < 0)
                 return r;
         if (strcmp(witness.toplevel, toplevel) != 0 || !is_content(witness.paths.items[KERNEL], kernel) ||
             !is_content(witness.paths.items[INITRD], initrd))
                 return -ENOENT;
-        r = find_file(search->inventory, witness.paths.items[SECRETS], &witness.secrets, &name, &size);
+        r = find_file(place->inventory, witness.paths.items[SECRETS], &witness.secrets, &name, &size);
         if (r < 0)
                 return r;
-        *ret = (KeptSecrets){.name = strdup(name), .hash = witness.secrets, .size = size};
+        *ret = (KeptSecrets){.volume = place->volume, .name = strdup(name), .hash = witness.secrets, .size = size};
         return ret->name ? 0 : -ENOMEM;
 }
 
 /* When it was written, in nanoseconds. FAT counts in steps of two seconds: of two images of one time any will do. */
-static int64_t time_of(const KeptSecretsSearch *search, const EspImage *image) {
+static int64_t time_of(const EspVolume *volume, const EspImage *image) {
         _cleanup_(free_pointer) char *path = path_join(ESP_IMAGE_FOLDER, image->name);
         struct stat st;
 
-        if (!path || fstatat(search->volume->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (!path || fstatat(volume->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return INT64_MIN;
         return st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
 }
@@ -161,32 +161,44 @@ static bool is_candidate(const KeptSecretsSearch *search, const EspImage *image,
                (!search->certificate || image->facts.signed_by_current);
 }
 
-int kept_secrets_find(const KeptSecretsSearch *search, const char *toplevel, const char *kernel, const char *initrd,
-                      KeptSecrets *ret) {
-        int64_t newest = INT64_MIN;
-        KeptSecrets found = {};
-
-        for (size_t i = 0; i < search->inventory->image_count; i++) {
-                const EspImage *image = &search->inventory->images[i];
+/* Looks for a newer one than *NEWEST (its name NULL: for any) on one volume. */
+static int find_on(const KeptSecretsSearch *search, const KeptSecretsPlace *place, const char *toplevel,
+                   const char *kernel, const char *initrd, KeptSecrets *newest, int64_t *newest_time) {
+        for (size_t i = 0; i < place->inventory->image_count; i++) {
+                const EspImage *image = &place->inventory->images[i];
                 KeptSecrets secrets = {};
                 int64_t time;
                 int r;
 
                 if (!is_candidate(search, image, toplevel))
                         continue;
-                time = time_of(search, image);
-                if (found.name && time <= newest)
+                time = time_of(place->volume, image);
+                if (newest->name && time <= *newest_time)
                         continue;
-                r = ask(search, image, toplevel, kernel, initrd, &secrets);
-                if (r == -ENOMEM) {
+                r = ask(search, place, image, toplevel, kernel, initrd, &secrets);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        continue;
+                free(newest->name);
+                *newest = secrets;
+                *newest_time = time;
+        }
+        return 0;
+}
+
+int kept_secrets_find(const KeptSecretsSearch *search, const char *toplevel, const char *kernel, const char *initrd,
+                      KeptSecrets *ret) {
+        int64_t newest = INT64_MIN;
+        KeptSecrets found = {};
+
+        for (size_t i = 0; i < search->place_count; i++) {
+                int r = find_on(search, &search->places[i], toplevel, kernel, initrd, &found, &newest);
+
+                if (r < 0) {
                         free(found.name);
                         return r;
                 }
-                if (r < 0)
-                        continue;
-                free(found.name);
-                found = secrets;
-                newest = time;
         }
         if (!found.name)
                 return -ENOENT;

@@ -13,18 +13,24 @@
 #include "daemon/esp/inventory.h"
 
 typedef struct KeptSecrets {
-        char *name; /* in EFI/nixos; owned */
+        const EspVolume *volume; /* where they stand */
+        char *name;              /* in EFI/nixos; owned */
         Sha256 hash;
         uint64_t size;
 } KeptSecrets;
 
-typedef struct KeptSecretsSearch {
+typedef struct KeptSecretsPlace {
         const EspVolume *volume;
         const Inventory *inventory; /* of it */
-        Certificate *certificate;   /* of the signer; NULL: images are not signed, and unsigned ones count */
+} KeptSecretsPlace;
+
+typedef struct KeptSecretsSearch {
+        const KeptSecretsPlace *places;
+        size_t place_count;
+        Certificate *certificate; /* of the signer; NULL: images are not signed, and unsigned ones count */
 } KeptSecretsSearch;
 
-/* The secrets of the newest image that starts TOPLEVEL with these files of EFI/nixos as KERNEL and INITRD, and with
- * just one initrd more. -ENOENT if there is none. */
+/* The secrets of the newest image, on whichever volume, that starts TOPLEVEL with these files of EFI/nixos as KERNEL
+ * and INITRD, and with just one initrd more. -ENOENT if there is none. */
 int kept_secrets_find(const KeptSecretsSearch *search, const char *toplevel, const char *kernel, const char *initrd,
                       KeptSecrets *ret);

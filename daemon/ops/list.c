@@ -28,9 +28,19 @@ static int warn(ListResult *list, int r, const Failure *failure) {
         return string_list_add(&list->warnings, failure->message);
 }
 
+static int list_partitions(const Context *context, Survey *survey, ListResult *list) {
+        _cleanup_(failure_done) Failure failure = {};
+        int r;
+
+        r = warn(list, survey_partitions(context, survey, &failure), &failure);
+        for (size_t i = 0; r >= 0 && i < survey->places.count; i++)
+                r = warn(list, survey->places.items[i].error, &survey->places.items[i].problem);
+        return r;
+}
+
 static int run(Context *context, const void *parameters, void *result, Failure *failure) {
         _cleanup_(survey_done) Survey survey = {};
-        _cleanup_(failure_done) Failure no_generations = {}, no_partition = {};
+        _cleanup_(failure_done) Failure no_generations = {};
         ListResult *list = result;
         int r;
 
@@ -41,7 +51,7 @@ static int run(Context *context, const void *parameters, void *result, Failure *
         if (r >= 0 && survey_stubs(context, &survey, /* failure= */ NULL) == -ENOMEM)
                 r = -ENOMEM;
         if (r >= 0)
-                r = warn(list, survey_partition(context, &survey, &no_partition), &no_partition);
+                r = list_partitions(context, &survey, list);
         if (r < 0)
                 return r;
         list->generations = TAKE_STRUCT(survey.generations);

@@ -22,6 +22,7 @@
 #include "daemon/firmware/vendor-certificates.h"
 #include "daemon/ops/boot-check.h"
 #include "daemon/ops/context.h"
+#include "daemon/ops/partitions.h"
 #include "daemon/ops/security-attribute.h"
 #include "daemon/ops/system.h"
 #include "daemon/trust/trust.h"
@@ -241,20 +242,20 @@ static int judge_stub(const Facts *facts, SecurityAttribute *attribute) {
                                        "Run 'lanzactl sync', then choose an entry of NixOS in the boot menu.");
 }
 
-/* Whether VOLUME is what the machine was booted from, as stub or boot loader tell. */
-static int is_booted_volume(const Context *context, const EspVolume *volume, bool *ret) {
+/* The volume that the machine was booted from, as stub or boot loader tell. NULL if it is none of these. */
+static int find_booted_volume(const Context *context, const PartitionList *partitions, const EspVolume **ret) {
         static const char *const names[] = {"StubDevicePartUUID", "LoaderDevicePartUUID"};
+        _cleanup_(free_pointer) char *uuid = NULL;
         int r = 0;
 
-        *ret = false;
-        for (size_t i = 0; r >= 0 && i < ARRAY_LENGTH(names); i++) {
-                _cleanup_(free_pointer) char *uuid = NULL;
-
+        *ret = NULL;
+        for (size_t i = 0; r >= 0 && !uuid && i < ARRAY_LENGTH(names); i++)
                 r = system_loader_variable(context, names[i], &uuid);
-                if (r < 0 || !uuid)
-                        continue;
-                *ret = *uuid && strcasecmp(uuid, volume->partition_uuid) == 0;
-                break;
+        for (size_t i = 0; r >= 0 && uuid && *uuid && i < partitions->count; i++) {
+                const Partition *partition = &partitions->items[i];
+
+                if (partition->error >= 0 && strcasecmp(uuid, partition->volume.partition_uuid) == 0)
+                        *ret = &partition->volume;
         }
         return r;
 }
@@ -283,23 +284,25 @@ static int read_named_image(const Context *context, const EspVolume *volume, con
 }
 
 static int read_booted_image(const Context *context, Buffer *ret, Failure *failure) {
-        _cleanup_(esp_volume_done) EspVolume volume = {.fd = -EBADF};
-        bool is_booted;
+        _cleanup_(partitions_done) PartitionList partitions = {};
+        const EspVolume *volume;
         int r;
 
-        r = system_esp(context, &volume, failure);
+        r = partitions_open(context, &partitions, failure);
         if (r < 0)
                 return r;
-        r = is_booted_volume(context, &volume, &is_booted);
+        r = find_booted_volume(context, &partitions, &volume);
         if (r < 0)
                 return r;
-        if (!is_booted)
+        if (!volume && partitions.items[0].error < 0)
+                return failure_pass(failure, &partitions.items[0].problem, partitions.items[0].error);
+        if (!volume)
                 return failure_set(failure, CONDITION_FAILED, "It is not known to have been booted from %s",
-                                   volume.path);
-        r = read_named_image(context, &volume, "StubImageIdentifier", /* in_folder= */ false, ret);
+                                   partitions.items[0].path);
+        r = read_named_image(context, volume, "StubImageIdentifier", /* in_folder= */ false, ret);
         if (r == -ENOENT)
-                r = read_named_image(context, &volume, "LoaderEntrySelected", /* in_folder= */ true, ret);
-        return r < 0 ? failure_set_errno(failure, r, "The booted image cannot be read from %s", volume.path) : 0;
+                r = read_named_image(context, volume, "LoaderEntrySelected", /* in_folder= */ true, ret);
+        return r < 0 ? failure_set_errno(failure, r, "The booted image cannot be read from %s", volume->path) : 0;
 }
 
 /* As firmware would judge whose db holds the own certificate and nothing else. */

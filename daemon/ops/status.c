@@ -277,11 +277,13 @@ typedef struct OwnImages {
         bool only_booted; /* has an old stub */
 } OwnImages;
 
-static OwnImages count_images(const Survey *survey) {
+static OwnImages count_images(const Survey *survey, const SurveyPartition *partition) {
         const SurveyImage *images = survey->images.items;
         OwnImages own = {.only_booted = true};
 
         for (size_t i = 0; i < survey->images.count; i++) {
+                if (strcmp(images[i].partition, partition->path) != 0)
+                        continue;
                 own.without_signature += images[i].ours && !images[i].has_signature;
                 own.with_old_stub += images[i].has_old_stub;
                 if (images[i].has_old_stub && !images[i].booted)
@@ -322,25 +324,23 @@ static const char *sync_hint(const StatusResult *status) {
                        : "Run 'lanzactl sync'.";
 }
 
-static int judge_partition(const Context *context, StatusResult *status, const Survey *survey) {
-        const SurveyPartition *partition = survey->partitions.items;
-        const OwnImages own = count_images(survey);
+static int judge_partition(const Context *context, StatusResult *status, const Survey *survey,
+                           const SurveyPartition *partition) {
+        const OwnImages own = count_images(survey, partition);
         int r = 0;
 
         if (partition->read_only)
                 r = add_format(&status->problems, partition->read_only_hint, "%s is mounted read-only",
                                partition->path);
-        if (r >= 0 && survey->has_secrets && !partition->private)
+        if (r >= 0 && survey->has_secrets && !partition->private && partition->has_images)
                 r = judge_access(status, partition);
-        if (r >= 0 && partition->images_of_ours == 0)
+        if (r >= 0 && partition->images_of_ours == 0 && partition->has_images)
                 r = add_format(&status->problems, sync_hint(status), "No image of a generation stands on %s",
                                partition->path);
         if (r >= 0 && own.without_signature > 0 && status->keys_present)
                 r = add_format(&status->problems, sync_hint(status),
                                "%zu of the images on %s are not signed by these keys", own.without_signature,
                                partition->path);
-        if (r >= 0)
-                r = judge_images(status, survey);
         if (r >= 0 && own.with_old_stub > 0)
                 r = add_format(&status->notes,
                                own.only_booted
@@ -362,7 +362,21 @@ static int check_loader(const Context *context, StatusResult *status) {
         return r < 0 ? add_failure(status, r, &failure) : 0;
 }
 
-static int read_partition(const Context *context, Survey *survey, StatusResult *status) {
+static int judge_partitions(const Context *context, const Survey *survey, StatusResult *status) {
+        const SurveyPartition *partitions = survey->partitions.items;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < survey->places.count; i++)
+                if (survey->places.items[i].error < 0)
+                        r = add_failure(status, survey->places.items[i].error, &survey->places.items[i].problem);
+        for (size_t i = 0; r >= 0 && i < survey->places.warnings.count; i++)
+                r = add_problem(status, survey->places.warnings.items[i], "Name it once in lanzad.conf.");
+        for (size_t i = 0; r >= 0 && i < survey->partitions.count; i++)
+                r = judge_partition(context, status, survey, &partitions[i]);
+        return r < 0 ? r : judge_images(status, survey);
+}
+
+static int read_partitions(const Context *context, Survey *survey, StatusResult *status) {
         _cleanup_(failure_done) Failure failure = {};
         _cleanup_(failure_done) Failure no_stub = {};
         int r;
@@ -374,8 +388,8 @@ static int read_partition(const Context *context, Survey *survey, StatusResult *
                 r = check_loader(context, status);
         if (r < 0)
                 return r;
-        r = survey_partition(context, survey, &failure);
-        return r < 0 ? add_failure(status, r, &failure) : judge_partition(context, status, survey);
+        r = survey_partitions(context, survey, &failure);
+        return r < 0 ? add_failure(status, r, &failure) : judge_partitions(context, survey, status);
 }
 
 static int read_generations(const Context *context, Survey *survey, StatusResult *status) {
@@ -506,7 +520,7 @@ static int read_system(const Context *context, StatusResult *status) {
         if (r >= 0)
                 r = read_generations(context, &survey, status);
         if (r >= 0)
-                r = read_partition(context, &survey, status);
+                r = read_partitions(context, &survey, status);
         if (r >= 0)
                 r = judge_counting(context, status, &survey);
         if (r < 0)

@@ -53,6 +53,8 @@ static const Field image_fields[] = {
 static const Field partition_fields[] = {
         FIELD(SurveyPartition, path, FIELD_STRING, "path"),
         FIELD(SurveyPartition, partition_uuid, FIELD_STRING, "partition-uuid"),
+        FIELD(SurveyPartition, role, FIELD_STRING, "role"),
+        FIELD(SurveyPartition, boots, FIELD_BOOLEAN, "boots"),
         FIELD(SurveyPartition, bytes_total, FIELD_UNSIGNED, "bytes-total"),
         FIELD(SurveyPartition, bytes_free, FIELD_UNSIGNED, "bytes-free"),
         FIELD(SurveyPartition, read_only, FIELD_BOOLEAN, "read-only"),
@@ -70,6 +72,7 @@ void survey_done(Survey *survey) {
         record_list_done(&survey->generations, &survey_generation_record);
         record_list_done(&survey->images, &survey_image_record);
         record_list_done(&survey->partitions, &survey_partition_record);
+        partitions_done(&survey->places);
         generation_list_done(&survey->list);
         free(survey->booted_toplevel);
         free(survey->booted_entry);
@@ -207,7 +210,8 @@ static bool is_booted(const Survey *survey, const EspImage *found) {
                strcmp(survey->booted_toplevel, found->facts.toplevel) == 0;
 }
 
-static int add_image(const Context *context, Survey *survey, const EspVolume *volume, const EspImage *found) {
+static int add_image(const Context *context, Survey *survey, const Partition *partition, const EspImage *found) {
+        const EspVolume *volume = &partition->volume;
         SurveyImage *image = record_list_add(&survey->images, &survey_image_record);
         const char *toplevel = found->facts.toplevel;
         int r;
@@ -219,7 +223,7 @@ static int add_image(const Context *context, Survey *survey, const EspVolume *vo
         image->ours = (found->our_form || (found->old_form && found->paths.count > 0)) && found->error >= 0 &&
                       (found->facts.signed_by_us ||
                        (toplevel && generation_list_find(&survey->list, toplevel, /* ret_variant= */ NULL)));
-        image->booted = is_booted(survey, found);
+        image->booted = is_booted(survey, found) && partition_was_booted(&survey->places, partition);
         image->has_old_stub = image->ours && found->facts.has_other_stub;
         r = copy_text(&image->partition, volume->path);
         if (r >= 0)
@@ -280,7 +284,7 @@ static int match_variant(const Context *context, const Inventory *inventory, con
                 if (!image->our_form || !image->facts.toplevel ||
                     strcmp(image->facts.toplevel, variant->bootspec->toplevel) != 0)
                         continue;
-                r = string_list_add(names, image->name);
+                r = string_list_contains(names, image->name) ? 0 : string_list_add(names, image->name);
                 if (r < 0)
                         return r;
         }
@@ -300,15 +304,14 @@ static int match_generations(const Context *context, Survey *survey, const Inven
                                           &records[i].images);
                 if (r < 0)
                         return r;
-                records[i].is_default = default_name && string_list_contains(&records[i].images, default_name);
+                if (default_name && string_list_contains(&records[i].images, default_name))
+                        records[i].is_default = true;
         }
         return 0;
 }
 
-static int read_images(const Context *context, Survey *survey, const EspVolume *volume, SurveyPartition *partition,
-                       Failure *failure) {
-        _cleanup_(inventory_done) Inventory inventory = {};
-        _cleanup_(free_pointer) char *default_name = NULL;
+static int read_inventory(const Context *context, Survey *survey, const EspVolume *volume, Inventory *ret,
+                          Failure *failure) {
         ImageFactsReader reader = {.keys = context->keys, .stubs = survey->stubs, .generations = &survey->list};
         InventoryParameters parameters = {
                 .read_image = image_facts_read,
@@ -316,44 +319,118 @@ static int read_images(const Context *context, Survey *survey, const EspVolume *
                 .token = context->settings->entry_token,
                 .architecture = "x64",
         };
-        int r;
 
-        r = inventory_read(volume->fd, &parameters, &inventory, failure);
-        if (r >= 0)
-                r = default_entry_find(context, &inventory, &default_name);
-        for (size_t i = 0; r >= 0 && i < inventory.image_count; i++) {
-                r = add_image(context, survey, volume, &inventory.images[i]);
-                if (r < 0)
-                        break;
-                SurveyImage *image = (SurveyImage *)survey->images.items + survey->images.count - 1;
-                image->is_default = default_name && strcmp(default_name, image->name) == 0;
-                partition->images_of_ours += image->ours;
-        }
-        if (r < 0)
-                return r;
-        partition->images = inventory.image_count;
-        r = match_generations(context, survey, &inventory, default_name);
-        return r < 0 ? r : copy_text(&partition->loader_version, inventory.loaders[LOADER_SYSTEMD].version);
+        return inventory_read(volume->fd, &parameters, ret, failure);
 }
 
-int survey_partition(const Context *context, Survey *survey, Failure *failure) {
-        _cleanup_(esp_volume_done) EspVolume volume = {.fd = -EBADF};
-        SurveyPartition *partition;
+static int add_images(const Context *context, Survey *survey, const Partition *partition, const Inventory *inventory,
+                      const char *default_name, SurveyPartition *record) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < inventory->image_count; i++) {
+                r = add_image(context, survey, partition, &inventory->images[i]);
+                if (r < 0)
+                        return r;
+                SurveyImage *image = (SurveyImage *)survey->images.items + survey->images.count - 1;
+                image->is_default = default_name && strcmp(default_name, image->name) == 0;
+                record->images_of_ours += image->ours;
+        }
+        record->images = inventory->image_count;
+        return match_generations(context, survey, inventory, default_name);
+}
+
+static int add_partition(Survey *survey, const Partition *partition) {
+        SurveyPartition *record = record_list_add(&survey->partitions, &survey_partition_record);
+        const EspVolume *volume = &partition->volume;
         int r;
 
-        r = system_esp(context, &volume, failure);
-        if (r < 0)
-                return r;
-        partition = record_list_add(&survey->partitions, &survey_partition_record);
-        if (!partition)
+        if (!record)
                 return -ENOMEM;
-        partition->bytes_total = volume.total_bytes;
-        partition->bytes_free = volume.free_bytes;
-        partition->read_only = volume.read_only;
-        partition->read_only_hint = esp_volume_read_only_hint(&volume);
-        partition->private = !volume.world_readable;
-        r = copy_text(&partition->path, volume.path);
-        if (r >= 0 && volume.partition_uuid[0])
-                r = copy_text(&partition->partition_uuid, volume.partition_uuid);
-        return r < 0 ? r : read_images(context, survey, &volume, partition, failure);
+        record->bytes_total = volume->total_bytes;
+        record->bytes_free = volume->free_bytes;
+        record->read_only = volume->read_only;
+        record->read_only_hint = esp_volume_read_only_hint(volume);
+        record->private = !volume->world_readable;
+        record->boots = partition->boots;
+        record->has_images = partition->has_images;
+        r = copy_text(&record->path, volume->path);
+        if (r >= 0)
+                r = copy_text(&record->role, partition_role_name(partition));
+        if (r >= 0 && volume->partition_uuid[0])
+                r = copy_text(&record->partition_uuid, volume->partition_uuid);
+        return r;
+}
+
+/* What the boot loader of an ESP sees: what is on it, and the images on what belongs to it. Borrows from INVENTORIES.
+ */
+static int find_default(const Context *context, const Inventory *inventories, size_t count, char **ret) {
+        Inventory seen = inventories[0];
+        int r;
+
+        seen.image_count = 0;
+        for (size_t i = 0; i < count; i++)
+                seen.image_count += inventories[i].image_count;
+        seen.images = calloc(seen.image_count + 1, sizeof(*seen.images));
+        if (!seen.images)
+                return -ENOMEM;
+        seen.image_count = 0;
+        for (size_t i = 0; i < count; i++)
+                for (size_t j = 0; j < inventories[i].image_count; j++)
+                        seen.images[seen.image_count++] = inventories[i].images[j];
+        r = default_entry_find(context, &seen, ret);
+        free(seen.images);
+        return r;
+}
+
+/* COUNT places from FIRST on, which are one home. */
+static int read_home(const Context *context, Survey *survey, size_t first, size_t count, Inventory *inventories) {
+        size_t records = survey->partitions.count;
+        _cleanup_(free_pointer) char *default_name = NULL;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < count; i++) {
+                Partition *place = &survey->places.items[first + i];
+
+                if (place->error < 0)
+                        continue;
+                r = add_partition(survey, place);
+                if (r < 0)
+                        return r;
+                place->error = read_inventory(context, survey, &place->volume, &inventories[i], &place->problem);
+                r = place->error == -ENOMEM ? -ENOMEM : 0;
+        }
+        if (r >= 0)
+                r = find_default(context, inventories, count, &default_name);
+        for (size_t i = 0; r >= 0 && i < count; i++) {
+                const Partition *place = &survey->places.items[first + i];
+
+                if (!place->volume.path)
+                        continue;
+                SurveyPartition *record = (SurveyPartition *)survey->partitions.items + records++;
+                r = add_images(context, survey, place, &inventories[i], default_name, record);
+                if (r >= 0)
+                        r = copy_text(&record->loader_version, inventories[i].loaders[LOADER_SYSTEMD].version);
+        }
+        return r;
+}
+
+int survey_partitions(const Context *context, Survey *survey, Failure *failure) {
+        PartitionList *places = &survey->places;
+        size_t count;
+        int r;
+
+        r = partitions_open(context, places, failure);
+        for (size_t first = 0; r >= 0 && first < places->count; first += count) {
+                Inventory *inventories = calloc(places->count, sizeof(*inventories));
+
+                if (!inventories)
+                        return -ENOMEM;
+                for (count = 1; first + count < places->count && places->items[first + count].home == first;)
+                        count++;
+                r = read_home(context, survey, first, count, inventories);
+                for (size_t i = 0; i < count; i++)
+                        inventory_done(&inventories[i]);
+                free(inventories);
+        }
+        return r;
 }

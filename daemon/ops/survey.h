@@ -6,6 +6,7 @@
 
 #include "daemon/boot/generation.h"
 #include "daemon/ops/context.h"
+#include "daemon/ops/partitions.h"
 #include "daemon/ops/record.h"
 #include "daemon/ops/stub-shelf.h"
 
@@ -43,6 +44,9 @@ typedef struct SurveyImage {
 typedef struct SurveyPartition {
         char *path;           /* where it is mounted */
         char *partition_uuid; /* absent in a tree */
+        char *role;           /* "esp", "xbootldr" */
+        bool boots;           /* the firmware starts the boot loader that leads here, as far as can be told */
+        bool has_images;      /* images belong here */
         uint64_t bytes_total, bytes_free;
         bool read_only, private;
         const char *read_only_hint; /* static */
@@ -54,6 +58,7 @@ extern const Record survey_generation_record, survey_image_record, survey_partit
 
 typedef struct Survey {
         RecordList generations, images, partitions;
+        PartitionList places;  /* those that can be looked at are among the partitions */
         GenerationList list;   /* the same in the same order */
         char *booted_toplevel; /* NULL: not known */
         char *booted_entry;    /* LoaderEntrySelected; NULL: not known */
@@ -69,9 +74,9 @@ int survey_booted(const Context *context, Survey *survey);
 /* The generations, after survey_booted(). Fails as system_generations(). */
 int survey_generations(const Context *context, Survey *survey, Failure *failure);
 
-/* The stubs, before survey_partition(): what images have is compared with them. Fails as stub_shelf_new(). */
+/* The stubs, before survey_partitions(): what images have is compared with them. Fails as stub_shelf_new(). */
 int survey_stubs(const Context *context, Survey *survey, Failure *failure);
 
-/* The partition and its images, and which generation has which; after survey_generations(). Fails as system_esp(), or
- * if the partition's folders cannot be listed: it is among the partitions then. */
-int survey_partition(const Context *context, Survey *survey, Failure *failure);
+/* The partitions and their images, and which generation has which; after survey_generations(). PLACES then tells what
+ * keeps one from being looked at: also that its folders cannot be listed, and then it is among the partitions. */
+int survey_partitions(const Context *context, Survey *survey, Failure *failure);

@@ -9,6 +9,11 @@
 static const Field partition_fields[] = {
         FIELD(SyncPartition, path, FIELD_STRING, "path"),
         FIELD(SyncPartition, partition_uuid, FIELD_STRING, "partition-uuid"),
+        FIELD(SyncPartition, role, FIELD_STRING, "role"),
+        FIELD(SyncPartition, boots, FIELD_BOOLEAN, "boots"),
+        FIELD(SyncPartition, problem, FIELD_STRING, "problem"),
+        FIELD(SyncPartition, hint, FIELD_STRING, "hint"),
+        FIELD(SyncPartition, error, FIELD_STRING, "error"),
         FIELD(SyncPartition, default_entry, FIELD_STRING, "default-entry"),
         FIELD(SyncPartition, images_written, FIELD_STRINGS, "images-written"),
         FIELD(SyncPartition, images_kept, FIELD_UNSIGNED, "images-kept"),
@@ -34,29 +39,53 @@ static const Field result_fields[] = {
 
 const Record sync_result_record = RECORD(SyncResult, result_fields);
 
-static int add_partition(SyncResult *result, const EspVolume *volume, const Plan *plan, SyncPartition **ret) {
+static int set_text(char **place, const char *text) {
+        if (!text || !*text)
+                return 0;
+        *place = strdup(text);
+        return *place ? 0 : -ENOMEM;
+}
+
+int sync_result_add(SyncResult *result, const Partition *found, SyncPartition **ret) {
         SyncPartition *partition = record_list_add(&result->partitions, &partition_record);
+        int r;
 
         if (!partition)
                 return -ENOMEM;
-        partition->path = strdup(volume->path);
-        if (volume->partition_uuid[0])
-                partition->partition_uuid = strdup(volume->partition_uuid);
-        if (plan->default_image)
-                partition->default_entry = strdup(plan->default_image->name);
-        if (!partition->path || (volume->partition_uuid[0] && !partition->partition_uuid) ||
-            (plan->default_image && !partition->default_entry))
-                return -ENOMEM;
-        partition->images_kept = plan->images_kept;
-        partition->contents_kept = plan->contents_kept;
-        for (size_t i = 0; i < plan->left_out.count; i++)
-                if (string_list_add(&partition->left_out, plan->left_out.items[i]) < 0)
-                        return -ENOMEM;
-        for (size_t i = 0; i < plan->left_alone.count; i++)
-                if (string_list_add(&partition->left_alone, plan->left_alone.items[i]) < 0)
-                        return -ENOMEM;
+        partition->boots = found->boots;
+        r = set_text(&partition->path, found->path);
+        if (r >= 0)
+                r = set_text(&partition->role, partition_role_name(found));
+        if (r >= 0 && found->error >= 0)
+                r = set_text(&partition->partition_uuid, found->volume.partition_uuid);
+        if (r < 0)
+                return r;
         *ret = partition;
         return 0;
+}
+
+int sync_result_set_problem(SyncPartition *partition, const Failure *problem) {
+        int r;
+
+        r = set_text(&partition->problem, problem->message);
+        if (r >= 0)
+                r = set_text(&partition->hint, failure_hint(problem));
+        return r < 0 ? r : set_text(&partition->error, condition_name(problem->condition));
+}
+
+/* What was planned, whatever became of it. */
+static int set_planned(SyncPartition *partition, const Plan *plan) {
+        int r = 0;
+
+        if (plan->default_image && !partition->problem)
+                r = set_text(&partition->default_entry, plan->default_image->name);
+        partition->images_kept = plan->images_kept;
+        partition->contents_kept = plan->contents_kept;
+        for (size_t i = 0; r >= 0 && i < plan->left_out.count; i++)
+                r = string_list_add(&partition->left_out, plan->left_out.items[i]);
+        for (size_t i = 0; r >= 0 && i < plan->left_alone.count; i++)
+                r = string_list_add(&partition->left_alone, plan->left_alone.items[i]);
+        return r;
 }
 
 static const char *file_name(const char *path) {
@@ -86,11 +115,10 @@ static int add_step(SyncPartition *partition, const Step *step) {
         }
 }
 
-int sync_result_add_plan(SyncResult *result, const EspVolume *volume, const Plan *plan) {
-        SyncPartition *partition;
+int sync_result_set_plan(SyncPartition *partition, const Plan *plan) {
         int r;
 
-        r = add_partition(result, volume, plan, &partition);
+        r = set_planned(partition, plan);
         for (size_t i = 0; r >= 0 && i < plan->step_count; i++)
                 r = add_step(partition, &plan->steps[i]);
         if (r < 0)
@@ -100,11 +128,10 @@ int sync_result_add_plan(SyncResult *result, const EspVolume *volume, const Plan
         return 0;
 }
 
-int sync_result_add_applied(SyncResult *result, const EspVolume *volume, const Plan *plan, ApplyResult *done) {
-        SyncPartition *partition;
+int sync_result_set_applied(SyncPartition *partition, const Plan *plan, ApplyResult *done) {
         int r;
 
-        r = add_partition(result, volume, plan, &partition);
+        r = set_planned(partition, plan);
         if (r < 0)
                 return r;
         partition->images_written = TAKE_STRUCT(done->images_written);

@@ -9,8 +9,6 @@
 #include "daemon/util/guid.h"
 #include "daemon/util/utf16.h"
 
-#define TREE_ESP "/boot"
-
 /* Boot Loader Interface. */
 static const Guid loader_vendor = GUID_INIT(0x4a67b082, 0x0a4c, 0x41cf, 0xb6, 0xc7, 0x44, 0x0b, 0x29, 0xbb, 0x8c, 0x4f);
 
@@ -87,19 +85,6 @@ int system_choose(const Context *context, const ToplevelRequest *request, String
                 return r;
         *ret = TAKE_STRUCT(chosen);
         return 0;
-}
-
-int system_esp(const Context *context, EspVolume *ret, Failure *failure) {
-        VolumeSearch search = {.any_folder = context->any_folder};
-        const char *path = context->settings->esp_path;
-        int r;
-
-        if (!path && context->any_folder)
-                path = TREE_ESP;
-        r = esp_volume_open(context->root_fd, path, VOLUME_ESP, &search, ret, failure);
-        if (r >= 0 && context->any_folder && context->esp_uuid)
-                snprintf(ret->partition_uuid, sizeof(ret->partition_uuid), "%s", context->esp_uuid);
-        return r;
 }
 
 int system_booted_toplevel(const Context *context, char **ret) {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a system has, found by its configuration: its generations, its ESP, what it booted from. */
+/* What a system has, found by its configuration: its generations, what it booted from. */
 
 #include "daemon/boot/generation.h"
-#include "daemon/esp/esp-volume.h"
 #include "daemon/ops/context.h"
 #include "daemon/util/failure.h"
 #include "daemon/util/string-list.h"
@@ -29,10 +28,6 @@ typedef struct ToplevelRequest {
 /* Reads the generations and chooses as generations_choose(). */
 int system_choose(const Context *context, const ToplevelRequest *request, StringList *warnings, SystemChoice *ret,
                   Failure *failure);
-
-/* The ESP: the configured mount point, else the first of the usual ones that is one. In a tree any folder will do,
- * /boot where none is configured. The caller ends it with esp_volume_done(). */
-int system_esp(const Context *context, EspVolume *ret, Failure *failure);
 
 /* The toplevel that runs now, NULL if that is not known. Owned. -ENOMEM. */
 int system_booted_toplevel(const Context *context, char **ret);

@@ -11,7 +11,12 @@
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
 
-enum { MACHINE_ID_LENGTH = 32, MACHINE_ID_FILE_MAX = 4096, LOADER_CONFIG_MAX = 1024 * 1024 };
+enum {
+        MACHINE_ID_LENGTH = 32,
+        MACHINE_ID_FILE_MAX = 4096,
+        LOADER_CONFIG_MAX = 1024 * 1024,
+        BUILT_MAX_BYTES = 64 * 1024 * 1024, /* of images that are kept */
+};
 
 static void stop_building(WantedSystem *system) {
         if (system->ahead)
@@ -29,6 +34,7 @@ void wanted_system_done(WantedSystem *system) {
         }
         free(system->images);
         store_contents_free(system->store);
+        buffer_done(&system->built_loader);
         string_list_done(&system->warnings);
         *system = (WantedSystem){};
 }
@@ -297,38 +303,77 @@ static int build_next(void *userdata, size_t index, Buffer *ret, Failure *failur
         return image_builder_image(system->builder, source->stub, &source->image, ret, failure);
 }
 
-int wanted_system_build_ahead(WantedSystem *system, const Plan *plan) {
+static bool is_ahead(const WantedSystem *system, const ImageSource *source) {
+        for (size_t i = 0; i < system->ahead_count; i++)
+                if (system->ahead_images[i] == source)
+                        return true;
+        return false;
+}
+
+/* What several volumes get is built once, for the first of them. */
+static void add_ahead(WantedSystem *system, const Plan *plan, bool is_first) {
+        for (size_t i = 0; i < plan->step_count; i++) {
+                if (plan->steps[i].kind != STEP_WRITE_IMAGE)
+                        continue;
+                if (is_first || !is_ahead(system, plan->steps[i].image->source))
+                        system->ahead_images[system->ahead_count++] = plan->steps[i].image->source;
+        }
+}
+
+int wanted_system_build_ahead(WantedSystem *system, const Plan *const *plans, size_t count) {
         stop_building(system);
-        system->ahead_images = calloc(plan->step_count + 1, sizeof(*system->ahead_images));
+        system->ahead_images = calloc(system->image_count + 1, sizeof(*system->ahead_images));
         if (!system->ahead_images)
                 return -ENOMEM;
-        for (size_t i = 0; i < plan->step_count; i++)
-                if (plan->steps[i].kind == STEP_WRITE_IMAGE)
-                        system->ahead_images[system->ahead_count++] = plan->steps[i].image->source;
+        for (size_t i = 0; i < count; i++)
+                add_ahead(system, plans[i], i == 0);
         return system->ahead_count == 0 ? 0 : ahead_new(build_next, system, system->ahead_count, &system->ahead);
 }
 
-int wanted_system_build(WantedSystem *system, ImageSource *source, Buffer *ret, Failure *failure) {
-        if (source->built.size > 0) {
-                *ret = TAKE_STRUCT(source->built);
-                return 0;
-        }
+static int build(WantedSystem *system, ImageSource *source, Failure *failure) {
         for (size_t i = system->ahead_next; system->ahead && i < system->ahead_count; i++)
                 if (system->ahead_images[i] == source) {
                         system->ahead_next = i + 1;
-                        return ahead_take(system->ahead, i, ret, failure);
+                        return ahead_take(system->ahead, i, &source->built, failure);
                 }
-        return image_builder_image(system->builder, source->stub, &source->image, ret, failure);
+        return image_builder_image(system->builder, source->stub, &source->image, &source->built, failure);
+}
+
+/* Beyond a certain size all of them together are not kept: then one is built again, with the same bytes. */
+int wanted_system_build_image(WantedSystem *system, const WantedImage *image, Buffer *ret, Failure *failure) {
+        ImageSource *source = image->source;
+        int r;
+
+        if (source->built.size == 0) {
+                r = build(system, source, failure);
+                if (r < 0)
+                        return r;
+                system->built_bytes += source->built.size;
+        }
+        if (system->keeps_built && system->built_bytes <= BUILT_MAX_BYTES)
+                return buffer_append(ret, buffer_span(&source->built));
+        system->built_bytes -= source->built.size;
+        *ret = TAKE_STRUCT(source->built);
+        return 0;
+}
+
+int wanted_system_build_loader(WantedSystem *system, Buffer *ret, Failure *failure) {
+        int r;
+
+        if (system->built_loader.size == 0) {
+                r = image_builder_loader(system->builder, &system->built_loader, failure);
+                if (r < 0)
+                        return r;
+        }
+        return buffer_append(ret, buffer_span(&system->built_loader));
 }
 
 static int build_image(void *userdata, const WantedImage *image, Buffer *ret, Failure *failure) {
-        return wanted_system_build(userdata, image->source, ret, failure);
+        return wanted_system_build_image(userdata, image, ret, failure);
 }
 
 static int build_loader(void *userdata, Buffer *ret, Failure *failure) {
-        const WantedSystem *system = userdata;
-
-        return image_builder_loader(system->builder, ret, failure);
+        return wanted_system_build_loader(userdata, ret, failure);
 }
 
 static void report_progress(void *userdata, StepKind phase, uint64_t done, uint64_t total) {

@@ -26,6 +26,9 @@ typedef struct WantedSystem {
         bool in_part;        /* a generation was left out, with a warning */
         bool has_secrets;    /* an initrd with secrets is among the contents */
         size_t kept_secrets; /* images whose secrets nobody handed in: they keep what they have */
+        bool keeps_built;    /* what was built once is kept for whoever asks again: several volumes get it */
+        uint64_t built_bytes;
+        Buffer built_loader;
 
         const Context *context; /* borrowed, with BUILDER, until wanted_system_done() */
         const ImageBuilder *builder;
@@ -50,13 +53,14 @@ int wanted_system_init(WantedSystem *system, const Context *context, const Image
                        const WantedRequest *request, Failure *failure);
 void wanted_system_done(WantedSystem *system);
 
-/* Begins to build the images that PLAN writes, in its order, on threads of their own: signing costs the processor what
- * copies and barriers cost the disk. The system's builder, and its signer, are theirs too until wanted_system_done() or
- * the next call. -ENOMEM. */
-int wanted_system_build_ahead(WantedSystem *system, const Plan *plan);
+/* Begins to build the images that PLANS write, in their order, on threads of their own: signing costs the processor
+ * what copies and barriers cost the disk. The system's builder, and its signer, are theirs too until
+ * wanted_system_done() or the next call. -ENOMEM. */
+int wanted_system_build_ahead(WantedSystem *system, const Plan *const *plans, size_t count);
 
-/* The signed image of SOURCE: built before, or now. */
-int wanted_system_build(WantedSystem *system, ImageSource *source, Buffer *ret, Failure *failure);
+/* The signed bytes of an image of SYSTEM, built before or now, and of the boot loader; RET is empty before. */
+int wanted_system_build_image(WantedSystem *system, const WantedImage *image, Buffer *ret, Failure *failure);
+int wanted_system_build_loader(WantedSystem *system, Buffer *ret, Failure *failure);
 
 /* The sources for apply_plan(), of SYSTEM. */
 ApplySources wanted_system_sources(WantedSystem *system);

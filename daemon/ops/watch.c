@@ -16,6 +16,7 @@
 #include "daemon/esp/esp-names.h"
 #include "daemon/firmware/secure-boot.h"
 #include "daemon/ops/context.h"
+#include "daemon/ops/partitions.h"
 #include "daemon/ops/system.h"
 #include "daemon/util/encode.h"
 #include "daemon/util/file.h"
@@ -308,20 +309,30 @@ static int watch_esp(const Reading *reading, const char *mount) {
         return r;
 }
 
-/* Mounts come and go without a word of inotify(7): whoever watches looks at /proc/self/mountinfo besides. */
-static int read_esp(const Reading *reading) {
-        _cleanup_(esp_volume_done) EspVolume volume = {.fd = -EBADF};
+static int read_partition(const Reading *reading, const Partition *partition) {
         _cleanup_(free_pointer) char *mount = NULL;
         int r;
 
-        r = system_esp(reading->context, &volume, /* failure= */ NULL);
-        if (r < 0)
-                return r == -ENOMEM ? r : mark(reading, "none");
-        r = mark_esp(reading, &volume);
+        if (partition->error < 0)
+                return mark(reading, "%s none", partition->path ?: "");
+        r = mark_esp(reading, &partition->volume);
         if (r < 0)
                 return r;
-        mount = context_path(reading->context, volume.path);
+        mount = context_path(reading->context, partition->volume.path);
         return mount ? watch_esp(reading, mount) : -ENOMEM;
+}
+
+/* Mounts come and go without a word of inotify(7): whoever watches looks at /proc/self/mountinfo besides. */
+static int read_esp(const Reading *reading) {
+        _cleanup_(partitions_done) PartitionList partitions = {};
+        int r;
+
+        r = partitions_open(reading->context, &partitions, /* failure= */ NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : mark(reading, "none");
+        for (size_t i = 0; r >= 0 && i < partitions.count; i++)
+                r = read_partition(reading, &partitions.items[i]);
+        return r;
 }
 
 static int read_profiles(const Reading *reading, const char *profiles) {

@@ -73,9 +73,17 @@ static int answer_attributes(sd_bus_message *call) {
 
 static int answer_result(sd_bus_message *call) {
         return sd_bus_reply_method_return(call, "a{sv}", 6, "dry-run", "b", 1, "created", "as", 2, "KEK", "db",
-                                          "number", "t", (uint64_t)1 << 40, "partitions", "aa{sv}", 1, 3, "path", "s",
-                                          "/boot", "default-entry", "s", "a.efi", "images-kept", "t", (uint64_t)2,
-                                          "warnings", "as", 0, LANZA1_EXIT_STATUS, "t", (uint64_t)5);
+                                          "number", "t", (uint64_t)1 << 40, "partitions", "aa{sv}", 1, 4, "path", "s",
+                                          "/boot", "default-entry", "s", "a.efi", "boots", "b", 1, "images-kept", "t",
+                                          (uint64_t)2, "warnings", "as", 0, LANZA1_EXIT_STATUS, "t", (uint64_t)5);
+}
+
+/* One of two partitions failed. */
+static int answer_in_part(sd_bus_message *call) {
+        return sd_bus_reply_method_return(call, "a{sv}", 3, "partitions", "aa{sv}", 2, 3, "path", "s", "/boot",
+                                          "default-entry", "s", "a.efi", "boots", "b", 1, 3, "path", "s", "/boot2",
+                                          "error", "s", arguments[3], "problem", "s", arguments[4], "warnings", "as", 0,
+                                          LANZA1_EXIT_STATUS, "t", (uint64_t)5);
 }
 
 /* A line "memory NAME sealed CONTENT" for each descriptor among the options. */
@@ -146,6 +154,8 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 exit(EXIT_SUCCESS);
         if (tell_progress(call) < 0 || tell_everybody(sd_bus_message_get_bus(call)) < 0)
                 abort();
+        if (arguments[2] && strcmp(arguments[2], "part") == 0)
+                return answer_in_part(call);
         if (arguments[2])
                 return sd_bus_reply_method_errorf(call, arguments[2], "%s", arguments[3]);
         if (sd_bus_message_is_method_call(call, LANZA1_SECURITY, "GetHostSecurityAttrs"))

@@ -19,7 +19,7 @@ from made_up import ERROR, LANZACTL, VERSION, Bus
 from program_tests import run_tests
 
 RESULT = {
-    "dry-run": True, "created": ["KEK", "db"], "number": 1 << 40, "partitions": [{"path": "/boot", "default-entry": "a.efi", "images-kept": 2}], "warnings": [],
+    "dry-run": True, "created": ["KEK", "db"], "number": 1 << 40, "partitions": [{"path": "/boot", "default-entry": "a.efi", "boots": True, "images-kept": 2}], "warnings": [],
 }  # fmt: skip
 def test_result():
     with Bus(VERSION) as bus:

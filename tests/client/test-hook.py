@@ -15,7 +15,7 @@ from program_tests import run_tests
 
 TOPLEVEL = "/nix/store/new"
 SECRETS = [[TOPLEVEL, "one"], ["/nix/store/old", ""], [TOPLEVEL, "of another generation with this toplevel"]]
-BOOTABLE = {"partitions": [{"path": "/boot", "default-entry": "a.efi"}], "warnings": []}
+BOOTABLE = {"partitions": [{"path": "/boot", "default-entry": "a.efi", "boots": True}], "warnings": []}
 
 
 def configuration(bus, text="[Boot]\nLimit=3\n"):
@@ -164,9 +164,12 @@ def test_configuration():
 
 def test_exit_status():
     """What is not the new system's boot is a warning."""
-    nowhere = {"partitions": [{"path": "/boot"}], "warnings": []}
+    nowhere = {"partitions": [{"path": "/boot", "boots": True}], "warnings": []}
+    elsewhere = {"partitions": [{"path": "/boot", "boots": True, "problem": "It is full", "error": "EspFull"},
+                                {"path": "/boot2", "default-entry": "a.efi", "boots": False}], "warnings": []}  # fmt: skip
     cases = [
         ([0, BOOTABLE], 0), ([5, BOOTABLE], 0), ([0, nowhere], 1), ([5, nowhere], 1), ([5, {"partitions": []}], 1),
+        ([5, elsewhere], 1),
         ([3, {"error": {"name": ERROR + "NoKeys", "message": "None"}}], 3), ([1, {"error": {"name": ERROR + "Busy", "message": "Busy"}}], 1),
     ]  # fmt: skip
     for answer, status in cases:
@@ -197,6 +200,13 @@ def test_service_cannot():
             assert [words[0] for words in bus.words()] == ["initrd-secrets", "sync"]
         with Bus(VERSION, name, "It cannot", answers={"sync": [3, {"error": {"name": ERROR + "EspReadOnly", "message": "No"}}]}) as bus:
             hook(bus, status=3)
+    for name, is_left in (("EspReadOnly", True), ("EspNotFound", True), ("EspFull", False)):
+        with Bus(VERSION, "part", name, "It cannot\x1b", answers={"sync": [0, BOOTABLE]}) as bus:
+            _, errors = hook(bus)
+            assert ("done without it: It cannot?" in errors) == is_left, errors
+            assert [words[0] for words in bus.words()] == ["initrd-secrets", "sync"][: 2 if is_left else 1]
+            output, _ = bus.lanzactl("sync", status=5)
+            assert "/boot2: not up to date: It cannot?" in output, output
     for name in ("leave", ERROR + "EspReadOnly"):
         with Bus(VERSION, name, "It cannot") as bus:
             bus.lanzactl("sync", status=1 if name == "leave" else 3)

@@ -81,6 +81,8 @@ static void settings_done(Settings *settings) {
         free(settings->sort_key);
         free(settings->entry_token);
         free(settings->esp_path);
+        free(settings->xbootldr_path);
+        string_list_done(&settings->esp_extra_paths);
         string_list_done(&settings->profiles);
 }
 

@@ -21,6 +21,7 @@
 #define MACHINE_SYSTEMD_BOOT "EFI/systemd/systemd-bootx64.efi"
 #define MACHINE_FALLBACK "EFI/BOOT/BOOTX64.EFI"
 #define MACHINE_ESP_UUID "0b3b1c2a-6b0f-4c35-9d77-5d7a2a5d5c11"
+#define MACHINE_SECOND_UUID "0b3b1c2a-6b0f-4c35-9d77-5d7a2a5d5c22" /* of the partition that is listed next */
 
 typedef struct Machine {
         char *root;

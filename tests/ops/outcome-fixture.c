@@ -59,6 +59,8 @@ static bool note_waiting(void *userdata, const char *name, bool locked) {
         return true;
 }
 
+static const char *const partition_uuids[] = {MACHINE_ESP_UUID, MACHINE_SECOND_UUID, NULL};
+
 static Context *open_context(Machine *machine, Failure *failure) {
         Context *context = NULL;
 
@@ -72,7 +74,7 @@ static Context *open_context(Machine *machine, Failure *failure) {
         context->now = machine->now;
         context->waiting = note_waiting;
         context->progress_userdata = machine;
-        context->esp_uuid = MACHINE_ESP_UUID;
+        context->partition_uuids = partition_uuids;
         return context;
 }
 

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Several ESPs, and an XBOOTLDR partition: what one run makes of all of them, and of each that fails. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/util/file.h"
+#include "tests/lib/test-folder.h"
+#include "tests/ops/machine-fixture.h"
+
+static void add_extra(Machine *machine, const char *path) {
+        g_assert_cmpint(string_list_add(&machine->settings.esp_extra_paths, path), ==, 0);
+}
+
+static void set_xbootldr(Machine *machine, const char *path) {
+        free(machine->settings.xbootldr_path);
+        machine->settings.xbootldr_path = path ? strdup(path) : NULL;
+}
+
+/* Two generations, and the ESPs /boot and /boot2. */
+static Machine *machine_with_two(bool has_firmware) {
+        Machine *machine = machine_new_typical(has_firmware);
+
+        test_make_folder(machine->root, "boot2", 0700);
+        add_extra(machine, "/boot2");
+        return machine;
+}
+
+/* The same with an XBOOTLDR partition in place of the second. */
+static Machine *machine_with_xbootldr(bool has_firmware) {
+        Machine *machine = machine_new_typical(has_firmware);
+
+        test_make_folder(machine->root, "xboot", 0700);
+        set_xbootldr(machine, "/xboot");
+        return machine;
+}
+
+/* Names and content of all that stands in a folder. */
+static char *tree(const Machine *machine, const char *folder) {
+        g_autofree char *path = test_path(machine->root, folder), *text = NULL;
+        const char *const arguments[] = {"sh", "-c", "cd \"$1\" && find . -type f | sort | xargs -r -d '\\n' sha256sum",
+                                         "sh", path, NULL};
+        int status;
+
+        g_assert_true(g_spawn_sync(NULL, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &text, NULL,
+                                   &status, NULL));
+        g_assert_cmpint(status, ==, 0);
+        return g_steal_pointer(&text);
+}
+
+static void assert_same(const Machine *machine, const char *a, const char *b) {
+        g_autofree char *a_tree = tree(machine, a), *b_tree = tree(machine, b);
+
+        g_assert_cmpstr(a_tree, ==, b_tree);
+        g_assert_nonnull(strstr(a_tree, "/EFI/Linux/nixos-generation-2-"));
+        g_assert_nonnull(strstr(a_tree, "/loader/loader.conf"));
+}
+
+/* How many files of a folder have names that begin so. */
+static unsigned count_in(const Machine *machine, const char *folder, const char *prefix) {
+        g_autofree char *path = test_path(machine->root, folder);
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        const char *name;
+        unsigned count = 0;
+
+        while (dir && (name = g_dir_read_name(dir)))
+                count += g_str_has_prefix(name, prefix);
+        return count;
+}
+
+/* All partitions, as they are. */
+static char *snapshot(const Machine *machine) {
+        static const char *const folders[] = {"boot", "boot2", "xboot"};
+        GString *text = g_string_new(NULL);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+                g_autofree char *part =
+                        test_exists(machine->root, folders[i]) ? machine_snapshot(machine, folders[i]) : NULL;
+
+                g_string_append(text, part ? part : "");
+        }
+        return g_string_free(text, FALSE);
+}
+
+/* That a run has nothing left to do, and does nothing. */
+static void assert_settled(Machine *machine) {
+        g_autofree char *before = snapshot(machine), *after = NULL;
+        _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, 0, "sync", NULL);
+
+        after = snapshot(machine);
+        g_assert_cmpuint(outcome->signatures, ==, 0);
+        g_assert_cmpstr(before, ==, after);
+}
+
+static void test_same_state(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *rehearsed = machine_run_status(machine, 0, "sync", "dry-run", "yes", NULL);
+        _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, 0, "sync", NULL), *listed = NULL;
+        g_autofree char *first = outcome_get(outcome, "partitions.0.images-written"),
+                        *planned = outcome_get(rehearsed, "partitions.1.images-written");
+
+        outcome_assert(outcome, "partitions", "2");
+        outcome_assert(outcome, "partitions.0.path", "/boot");
+        outcome_assert(outcome, "partitions.1.path", "/boot2");
+        outcome_assert(outcome, "partitions.1.partition-uuid", MACHINE_SECOND_UUID);
+        outcome_assert(outcome, "partitions.1.role", "esp");
+        outcome_assert(outcome, "partitions.1.problem", "-");
+        outcome_assert(outcome, "partitions.1.images-written", first);
+        g_assert_cmpstr(planned, ==, first);
+        outcome_assert(outcome, "warnings", "");
+        /* Two images and the boot loader, each signed once. */
+        g_assert_cmpuint(outcome->signatures, ==, 3);
+        assert_same(machine, "boot", "boot2");
+        assert_settled(machine);
+
+        listed = machine_run_status(machine, 0, "list", NULL);
+        outcome_assert(listed, "partitions", "2");
+        outcome_assert(listed, "images", "4");
+        outcome_assert(listed, "images.3.partition", "/boot2");
+        outcome_assert(listed, "images.3.default", "yes");
+        outcome_assert_has(listed, "generations.0.images", "nixos-generation-2-");
+        g_free(planned);
+        planned = outcome_get(listed, "generations.0.images");
+        g_assert_null(strchr(planned, '\n'));
+}
+
+static void test_garbage(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        machine_remove_generation(machine, 1);
+        outcome = machine_run_status(machine, 0, "gc", NULL);
+        outcome_assert_has(outcome, "partitions.0.images-removed", "nixos-generation-1-");
+        outcome_assert_has(outcome, "partitions.1.images-removed", "nixos-generation-1-");
+        g_assert_cmpuint(count_in(machine, "boot2/EFI/Linux", "nixos-"), ==, 1);
+        g_assert_cmpuint(count_in(machine, "boot2/EFI/nixos", "initrd-"), ==, 1);
+        assert_same(machine, "boot", "boot2");
+}
+
+/* One of two fails; FAILING is its index. The other gets everything, and the next run mends the first. */
+static void assert_degraded(Machine *machine, unsigned failing, const char *error, const char *text) {
+        g_autofree char *name = g_strdup_printf("partitions.%u.error", failing),
+                        *problem = g_strdup_printf("partitions.%u.problem", failing),
+                        *its_default = g_strdup_printf("partitions.%u.default-entry", failing),
+                        *other_default = g_strdup_printf("partitions.%u.default-entry", 1 - failing),
+                        *other_written = g_strdup_printf("partitions.%u.images-written", 1 - failing);
+        _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, OPERATION_IN_PART, "sync", NULL);
+
+        outcome_assert(outcome, "partitions", "2");
+        outcome_assert(outcome, name, error);
+        outcome_assert_has(outcome, problem, text);
+        outcome_assert_has(outcome, "warnings", text);
+        outcome_assert(outcome, its_default, "-");
+        outcome_assert_has(outcome, other_default, "nixos-generation-2-");
+        outcome_assert_has(outcome, other_written, "nixos-generation-2-");
+}
+
+static void assert_mended(Machine *machine) {
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        assert_same(machine, "boot", "boot2");
+        assert_settled(machine);
+}
+
+static void test_missing(gconstpointer data) {
+        unsigned failing = GPOINTER_TO_UINT(data);
+        const char *folder = failing == 0 ? "boot" : "boot2";
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *status = NULL, *listed = NULL;
+        g_autofree char *path = test_path(machine->root, folder);
+
+        g_assert_cmpint(g_rmdir(path), ==, 0);
+        assert_degraded(machine, failing, "EspNotFound", "does not exist");
+        status = machine_run_status(machine, 0, "status", NULL);
+        outcome_assert(status, "partitions", "1");
+        outcome_assert_has(status, "problems.0.message", "does not exist");
+        listed = machine_run_status(machine, OPERATION_IN_PART, "list", NULL);
+        outcome_assert_has(listed, "warnings", "does not exist");
+        test_make_folder(machine->root, folder, 0700);
+        assert_mended(machine);
+}
+
+static void test_all_missing(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+        g_autofree char *first = test_path(machine->root, "boot"), *second = test_path(machine->root, "boot2");
+
+        g_assert_cmpint(g_rmdir(first), ==, 0);
+        g_assert_cmpint(g_rmdir(second), ==, 0);
+        outcome = machine_run_refused(machine, CONDITION_ESP_NOT_FOUND, "sync", NULL);
+        outcome_assert_message(outcome, "/boot does not exist");
+        outcome_assert_message(outcome, "/boot2 does not exist");
+}
+
+/* A file in the place of a folder: neither can it be read nor written. */
+static void test_broken(gconstpointer data) {
+        unsigned failing = GPOINTER_TO_UINT(data);
+        const char *file = failing == 0 ? "boot/EFI" : "boot2/EFI";
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ false);
+        g_autofree char *path = test_path(machine->root, file);
+
+        machine_write(machine, file, "");
+        assert_degraded(machine, failing, "Failed", "Not a directory");
+        g_assert_cmpint(g_unlink(path), ==, 0);
+        assert_mended(machine);
+}
+
+static void test_busy(gconstpointer data) {
+        unsigned failing = GPOINTER_TO_UINT(data);
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ false);
+        g_autofree char *path = test_path(machine->root, failing == 0 ? "boot" : "boot2");
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+        g_assert_cmpint(flock(fd, LOCK_EX), ==, 0);
+        outcome = machine_run_status(machine, OPERATION_IN_PART, "sync", "timeout", "0", NULL);
+        outcome_assert(outcome, failing == 0 ? "partitions.0.error" : "partitions.1.error", "Busy");
+        close(fd);
+        assert_mended(machine);
+}
+
+/* Runs TEST in a child that has mounts of its own. */
+static void with_mounts(void (*test)(Machine *machine, unsigned failing), Machine *machine, unsigned failing) {
+        pid_t pid = fork();
+        int status;
+
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0) {
+                if (unshare(CLONE_NEWNS) < 0)
+                        _exit(errno);
+                g_assert_cmpint(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), ==, 0);
+                test(machine, failing);
+                _exit(0);
+        }
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        g_assert_true(WIFEXITED(status));
+        g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+}
+
+static void fail_read_only(Machine *machine, unsigned failing) {
+        g_autofree char *path = test_path(machine->root, failing == 0 ? "boot" : "boot2");
+
+        g_assert_cmpint(mount(path, path, NULL, MS_BIND, NULL), ==, 0);
+        g_assert_cmpint(mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), ==, 0);
+        assert_degraded(machine, failing, "EspReadOnly", "is mounted read-only");
+        g_assert_cmpint(umount(path), ==, 0);
+        assert_mended(machine);
+}
+
+static void test_read_only(gconstpointer data) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ false);
+
+        with_mounts(fail_read_only, machine, GPOINTER_TO_UINT(data));
+}
+
+/* Full before the first write, by what the file system says of itself. */
+static void fail_full(Machine *machine, unsigned failing) {
+        g_autofree char *path = test_path(machine->root, failing == 0 ? "boot" : "boot2");
+        g_autofree char *tree_after = NULL;
+
+        g_assert_cmpint(mount("none", path, "tmpfs", 0, "size=4k,mode=0700"), ==, 0);
+        assert_degraded(machine, failing, "EspFull", "do not fit");
+        tree_after = tree(machine, failing == 0 ? "boot" : "boot2");
+        g_assert_cmpstr(tree_after, ==, "");
+        g_assert_cmpint(umount(path), ==, 0);
+        assert_mended(machine);
+}
+
+static void test_full(gconstpointer data) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ false);
+
+        with_mounts(fail_full, machine, GPOINTER_TO_UINT(data));
+}
+
+/* Full in the middle of the writing: there are bytes, and no inodes. */
+static void fail_writing(Machine *machine, unsigned failing) {
+        g_autofree char *path = test_path(machine->root, failing == 0 ? "boot" : "boot2");
+        g_autofree char *tree_after = NULL;
+
+        g_assert_cmpint(mount("none", path, "tmpfs", 0, "nr_inodes=5,mode=0700"), ==, 0);
+        assert_degraded(machine, failing, "EspFull", "is full");
+        tree_after = tree(machine, failing == 0 ? "boot" : "boot2");
+        g_assert_cmpstr(tree_after, ==, "");
+        g_assert_cmpint(umount(path), ==, 0);
+        assert_mended(machine);
+}
+
+static void test_failing_write(gconstpointer data) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ false);
+
+        with_mounts(fail_writing, machine, GPOINTER_TO_UINT(data));
+}
+
+/* The same folder by two names. */
+static void test_twice(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL, *status = NULL;
+
+        machine_symlink(machine, "/boot", "/efi");
+        add_extra(machine, "/efi");
+        add_extra(machine, "/boot");
+        outcome = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert(outcome, "partitions", "1");
+        outcome_assert_lines(outcome, "warnings",
+                             "/efi is the same as /boot, and counts once\n/boot is the same as /boot, and counts once");
+        status = machine_run_status(machine, 0, "status", NULL);
+        outcome_assert_has(status, "problems.0.message", "counts once");
+}
+
+/* What the firmware would refuse is refused before anything is written, wherever it was to stand. */
+static void test_would_not_boot(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+        g_autofree char *before = NULL, *after = NULL;
+
+        machine_enforce(machine);
+        test_make_folder(machine->root, "boot2", 0700);
+        add_extra(machine, "/boot2");
+        machine_set_keys(machine, "foreign-");
+        before = snapshot(machine);
+        outcome = machine_run_refused(machine, CONDITION_WOULD_NOT_BOOT, "sync", NULL);
+        after = snapshot(machine);
+        g_assert_cmpstr(before, ==, after);
+        machine_set_keys(machine, "");
+        assert_mended(machine);
+}
+
+static void assert_boots(Machine *machine, const char *first, const char *second) {
+        _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, 0, "sync", NULL);
+
+        outcome_assert(outcome, "partitions.0.boots", first);
+        outcome_assert(outcome, "partitions.1.boots", second);
+}
+
+/* Which of them the firmware starts: what it was started from, what is in the boot order, else any. */
+static void test_boots(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ true);
+
+        assert_boots(machine, "yes", "yes");
+        machine_set_boot_entry(machine, "Windows", MACHINE_ESP_UUID, "\\EFI\\Microsoft\\Boot\\bootmgfw.efi", true);
+        assert_boots(machine, "yes", "yes");
+        machine_set_boot_entry(machine, "Linux", MACHINE_SECOND_UUID, "\\EFI\\systemd\\systemd-bootx64.efi", false);
+        assert_boots(machine, "yes", "yes");
+        machine_set_boot_entry(machine, "Linux", MACHINE_SECOND_UUID, "\\EFI\\systemd\\systemd-bootx64.efi", true);
+        assert_boots(machine, "no", "yes");
+        machine_set_loader_variable(machine, "LoaderDevicePartUUID", MACHINE_ESP_UUID);
+        assert_boots(machine, "yes", "yes");
+        machine_set_boot_entry(machine, "Linux", MACHINE_ESP_UUID, "\\EFI\\BOOT\\BOOTX64.EFI", true);
+        assert_boots(machine, "yes", "no");
+        machine_set_loader_variable(machine, "LoaderDevicePartUUID", "11111111-6b0f-4c35-9d77-5d7a2a5d5c11");
+        machine_set_boot_entry(machine, "Linux", MACHINE_ESP_UUID, "\\EFI\\BOOT\\BOOTX64.EFI", false);
+        assert_boots(machine, "no", "no");
+}
+
+/* One that would boot is enough, if it is one that the firmware starts. */
+static void test_status_check(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ true);
+        g_autofree char *loader = test_path(machine->root, "boot/" MACHINE_SYSTEMD_BOOT);
+
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        outcome_free(machine_run_status(machine, 0, "status", "check", "yes", NULL));
+        machine_write(machine, "boot/" MACHINE_SYSTEMD_BOOT, "damaged");
+        outcome_free(machine_run_status(machine, 0, "status", "check", "yes", NULL));
+        machine_set_loader_variable(machine, "LoaderDevicePartUUID", MACHINE_ESP_UUID);
+        outcome_free(machine_run_status(machine, OPERATION_WOULD_NOT_BOOT, "status", "check", "yes", NULL));
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        outcome_free(machine_run_status(machine, 0, "status", "check", "yes", NULL));
+        machine_write(machine, "boot2/" MACHINE_SYSTEMD_BOOT, "damaged");
+        outcome_free(machine_run_status(machine, 0, "status", "check", "yes", NULL));
+}
+
+/* Enrolling is for all of them: one that would not boot any more is a reason not to; one that is away, a warning. */
+static void test_enrollment(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *refused = NULL, *enrolled = NULL;
+        g_autofree char *second = test_path(machine->root, "boot2"), *away = test_path(machine->root, "away");
+        g_autoptr(GBytes) unsigned_loader = machine_application("#### LoaderInfo: systemd-boot 1 ####");
+
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        test_write_bytes(machine->root, "boot2/" MACHINE_FALLBACK, unsigned_loader, 0600);
+        refused = machine_run_refused(machine, CONDITION_WOULD_NOT_BOOT, "enroll-keys", "microsoft", "all", NULL);
+        outcome_assert_message(refused, "/boot2/" MACHINE_FALLBACK);
+        g_assert_cmpint(g_rename(second, away), ==, 0);
+        enrolled = machine_run_status(machine, 0, "enroll-keys", "microsoft", "all", NULL);
+        outcome_assert_has(enrolled, "warnings", "/boot2 does not exist");
+}
+
+/* Secrets that nobody hands in any more are copied to an ESP that is new. */
+static void test_kept_secrets(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+        machine->is_live = true;
+        machine_set_keys(machine, "");
+        machine_add_generation(machine, &(MachineGeneration){.number = 1});
+        machine_add_generation(machine, &(MachineGeneration){.number = 2, .secrets = "printf secret >> \"$1\""});
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        machine->is_service = true;
+        test_make_folder(machine->root, "boot2", 0700);
+        add_extra(machine, "/boot2");
+        outcome = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert(outcome, "partitions.0.contents-written", "");
+        g_assert_cmpuint(count_in(machine, "boot2/EFI/nixos", "initrd-"), ==, 2);
+        assert_same(machine, "boot", "boot2");
+        assert_settled(machine);
+}
+
+/* Secrets do not go where others can read them, and that is one volume's matter. */
+static void test_privacy(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new(/* has_firmware= */ false);
+        g_autofree char *second = test_path(machine->root, "boot2");
+
+        machine->is_live = true;
+        machine->settings.strict_permissions = true;
+        machine_set_keys(machine, "");
+        machine_add_generation(machine, &(MachineGeneration){.number = 1});
+        machine_add_generation(machine, &(MachineGeneration){.number = 2, .secrets = "printf secret >> \"$1\""});
+        test_make_folder(machine->root, "boot2", 0755);
+        add_extra(machine, "/boot2");
+        assert_degraded(machine, 1, "EspNotPrivate", "/boot2 can be read by others");
+        g_assert_cmpuint(count_in(machine, "boot2", ""), ==, 0);
+        g_assert_cmpint(g_chmod(second, 0700), ==, 0);
+        assert_mended(machine);
+}
+
+static void test_xbootldr(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_xbootldr(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, 0, "sync", NULL), *listed = NULL,
+                                         *status = NULL;
+
+        outcome_assert(outcome, "partitions", "2");
+        outcome_assert(outcome, "partitions.0.role", "esp");
+        outcome_assert(outcome, "partitions.0.default-entry", "-");
+        outcome_assert(outcome, "partitions.0.images-written", "");
+        outcome_assert(outcome, "partitions.0.loaders-written",
+                       MACHINE_SYSTEMD_BOOT "\n" MACHINE_FALLBACK "\nloader/loader.conf");
+        outcome_assert(outcome, "partitions.1.role", "xbootldr");
+        outcome_assert(outcome, "partitions.1.path", "/xboot");
+        outcome_assert(outcome, "partitions.1.boots", "yes");
+        outcome_assert(outcome, "partitions.1.loaders-written", "");
+        outcome_assert_has(outcome, "partitions.1.default-entry", "nixos-generation-2-");
+        outcome_assert_has(outcome, "partitions.1.images-written", "nixos-generation-1-");
+        g_assert_false(test_exists(machine->root, "boot/EFI/Linux"));
+        g_assert_false(test_exists(machine->root, "boot/EFI/nixos"));
+        g_assert_false(test_exists(machine->root, "xboot/loader"));
+        g_assert_false(test_exists(machine->root, "xboot/EFI/BOOT"));
+        g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", "nixos-"), ==, 2);
+        assert_settled(machine);
+
+        listed = machine_run_status(machine, 0, "list", NULL);
+        outcome_assert(listed, "images", "2");
+        outcome_assert(listed, "images.1.partition", "/xboot");
+        outcome_assert(listed, "images.1.default", "yes");
+        outcome_assert(listed, "generations.0.default", "yes");
+        status = machine_run_status(machine, 0, "status", "check", "yes", NULL);
+        outcome_assert(status, "partitions.1.images-of-ours", "2");
+}
+
+/* What stood on the ESP before goes, when the same stands on the XBOOTLDR partition: all but what was booted, until
+ * something was booted from there. */
+static void test_move(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+        _cleanup_(outcome_freep) Outcome *collected = NULL, *moved = NULL, *settled = NULL;
+        g_autofree char *booted = NULL;
+
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        booted = machine_image_of(machine, 1, NULL);
+        machine_symlink(machine, "/nix/store/system-1", "/run/booted-system");
+        machine_set_loader_variable(machine, "LoaderEntrySelected", booted);
+        machine_set_loader_variable(machine, "LoaderDevicePartUUID", MACHINE_ESP_UUID);
+        machine_set_loader_variable(machine, "StubDevicePartUUID", MACHINE_ESP_UUID);
+        test_make_folder(machine->root, "xboot", 0700);
+        set_xbootldr(machine, "/xboot");
+
+        /* Garbage collection writes nothing, so nothing goes. */
+        collected = machine_run_status(machine, 0, "gc", NULL);
+        outcome_assert(collected, "partitions.0.images-removed", "");
+        g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 2);
+
+        moved = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert_has(moved, "partitions.0.images-removed", "nixos-generation-2-");
+        g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 1);
+        g_assert_cmpuint(count_in(machine, "boot/EFI/nixos", ""), ==, 2);
+        g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", "nixos-"), ==, 2);
+        assert_settled(machine);
+
+        machine_set_loader_variable(machine, "StubDevicePartUUID", MACHINE_SECOND_UUID);
+        settled = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert_has(settled, "partitions.0.images-removed", "nixos-generation-1-");
+        g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 0);
+        g_assert_cmpuint(count_in(machine, "boot/EFI/nixos", ""), ==, 0);
+        g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", "nixos-"), ==, 2);
+        assert_settled(machine);
+}
+
+/* An ESP and its XBOOTLDR partition are one: where one of them fails, the other is left alone. */
+static void test_halves(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_xbootldr(/* has_firmware= */ false);
+        g_autofree char *xboot = test_path(machine->root, "xboot");
+        _cleanup_(outcome_freep) Outcome *alone = NULL, *other = NULL, *whole = NULL;
+
+        g_assert_cmpint(g_rmdir(xboot), ==, 0);
+        alone = machine_run_refused(machine, CONDITION_ESP_NOT_FOUND, "sync", NULL);
+        outcome_assert_message(alone, "XBOOTLDR");
+        g_assert_cmpuint(count_in(machine, "boot", ""), ==, 0);
+
+        test_make_folder(machine->root, "boot2", 0700);
+        add_extra(machine, "/boot2");
+        other = machine_run_status(machine, OPERATION_IN_PART, "sync", NULL);
+        outcome_assert(other, "partitions", "3");
+        outcome_assert_has(other, "partitions.0.problem", "belongs to /xboot");
+        outcome_assert(other, "partitions.1.error", "EspNotFound");
+        outcome_assert_has(other, "partitions.2.default-entry", "nixos-generation-2-");
+        g_assert_cmpuint(count_in(machine, "boot", ""), ==, 0);
+        /* Nobody looks for an XBOOTLDR partition on another disk: the extra ESP has everything itself. */
+        g_assert_cmpuint(count_in(machine, "boot2/EFI/Linux", "nixos-"), ==, 2);
+
+        test_make_folder(machine->root, "xboot", 0700);
+        whole = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert_has(whole, "partitions.1.default-entry", "nixos-generation-2-");
+        g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", "nixos-"), ==, 2);
+        g_assert_true(test_exists(machine->root, "boot/loader/loader.conf"));
+        assert_settled(machine);
+}
+
+#define TEST(name, function) g_test_add_func("/ops/partitions/" name, function)
+#define TEST_EACH(name, function)                                                                                      \
+        g_test_add_data_func("/ops/partitions/" name "-the-first", GUINT_TO_POINTER(0), function);                     \
+        g_test_add_data_func("/ops/partitions/" name "-another", GUINT_TO_POINTER(1), function)
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        TEST("all-get-the-same-signed-once", test_same_state);
+        TEST("garbage-is-collected-on-all", test_garbage);
+        TEST_EACH("goes-on-where-one-is-missing", test_missing);
+        TEST("refuses-where-all-are-missing", test_all_missing);
+        TEST_EACH("goes-on-where-one-cannot-be-read", test_broken);
+        TEST_EACH("goes-on-where-one-is-locked", test_busy);
+        TEST_EACH("goes-on-where-one-is-read-only", test_read_only);
+        TEST_EACH("goes-on-where-one-is-too-small", test_full);
+        TEST_EACH("goes-on-where-writing-fails-on-one", test_failing_write);
+        TEST("one-by-two-names-counts-once", test_twice);
+        TEST("refuses-before-the-first-write-anywhere", test_would_not_boot);
+        TEST("knows-which-one-the-firmware-starts", test_boots);
+        TEST("one-that-boots-is-enough-for-a-check", test_status_check);
+        TEST("enrolling-looks-at-all", test_enrollment);
+        TEST("kept-secrets-are-copied", test_kept_secrets);
+        TEST("secrets-stay-off-one-that-others-can-read", test_privacy);
+        TEST("images-stand-on-xbootldr-and-loaders-on-the-esp", test_xbootldr);
+        TEST("images-move-to-xbootldr-the-booted-one-last", test_move);
+        TEST("an-esp-and-its-xbootldr-are-one", test_halves);
+        return g_test_run();
+}
