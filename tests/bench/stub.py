@@ -56,7 +56,8 @@ class Meter(Machine):
                 self.times.setdefault(mark, now)
 
     def boot_entry(self, name):
-        """Times in milliseconds since the entry's load: of its start, the kernel's entry, its initrd; and the peak in bytes."""
+        """Milliseconds from the entry's load to the kernel's entry and to its initrd, and from the stub's start to the kernel's
+        entry; and the peak in bytes."""
         self.esp_write("/loader/loader.conf", f"timeout 0\ndefault {name}\n".encode())
         self.times = {}
         self.start()
@@ -66,7 +67,9 @@ class Meter(Machine):
         size = int(self.console.text.partition(INITRD)[2].split()[0])
         assert size >= INITRD_SIZE, size
         self.kill()
-        return [(self.times[mark] - self.times[LOAD]) * 1000 for mark in (START, KERNEL, INITRD)], peak
+        times = self.times
+        return [(end - start) * 1000 for start, end in ((times[LOAD], times[KERNEL]), (times[LOAD], times[INITRD]),
+                                                        (times[START], times[KERNEL]))], peak
 
 
 def add_entries(machine, stub, systemd_stub):
@@ -91,18 +94,18 @@ def boots(_folder):
     with Meter(images) as machine:
         kernel, initrd = add_entries(machine, read(STUB), systemd_stub)
         found = {"files": [], "embedded": [], "systemd": []}
-        for _ in range(ROUNDS):
-            for name, results in found.items():
-                results.append(machine.boot_entry(f"{name}.efi"))
-    start, entered, ready = range(3)
+        for turn in range(ROUNDS):
+            for number in range(len(found)):
+                name = list(found)[(turn + number) % len(found)]  # no one always comes after the same one
+                found[name].append(machine.boot_entry(f"{name}.efi"))
+    entered, ready, own = range(3)
     times = {name: [statistics.median(column) for column in zip(*(times for times, _ in results))] for name, results in found.items()}
     peaks = {name: max(peak for _, peak in results) / MIB for name, results in found.items()}
     files, embedded, systemd = times["files"], times["embedded"], times["systemd"]
     yield Row("stub: from the entry to the kernel, files", files[entered], "systemd-stub, all of it embedded", systemd[entered], goal=1)
     yield Row("stub: from the entry to the initrd, files", files[ready], "systemd-stub, all of it embedded", systemd[ready])
     yield Row("stub: from the entry to the kernel, embedded", embedded[entered], "systemd-stub, all of it embedded", systemd[entered])
-    yield Row("stub: of that, after the firmware's part", embedded[entered] - embedded[start], "systemd-stub, all of it embedded",
-              systemd[entered] - systemd[start], goal=1)
+    yield Row("stub: from its own start on, embedded", embedded[own], "systemd-stub, all of it embedded", systemd[own])
     room = (kernel + initrd) / MIB + 2
     yield Row("stub: memory at most, files", peaks["files"], "kernel + initrd + 2 MiB", room, goal=1, unit="MiB")
     yield Row("stub: memory at most, embedded", peaks["embedded"], "systemd-stub, all of it embedded", peaks["systemd"], unit="MiB")
