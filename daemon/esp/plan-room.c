@@ -180,6 +180,13 @@ static uint64_t excess(uint64_t a, uint64_t b) {
         return a > b ? a - b : 0;
 }
 
+static bool writes_kind(const Planner *planner, StepKind kind) {
+        for (size_t i = 0; i < planner->plan.step_count; i++)
+                if (planner->plan.steps[i].kind == kind)
+                        return true;
+        return false;
+}
+
 /* By how much the files that are kept are smaller than they might be when written anew. */
 static uint64_t slack(const Planner *planner) {
         const Inventory *inventory = planner->inventory;
@@ -191,8 +198,9 @@ static uint64_t slack(const Planner *planner) {
                         bytes += excess(planner_clusters(planner, wanted->images[planner->heirs[i]].size),
                                         planner_clusters(planner, inventory->images[i].size));
         for (LoaderPlace place = 0; wanted->loader_version && place < LOADER_PLACES; place++)
-                bytes += excess(planner_clusters(planner, wanted->loader_size),
-                                planner_clusters(planner, inventory->loaders[place].size));
+                if (!writes_kind(planner, place == LOADER_SYSTEMD ? STEP_WRITE_LOADER : STEP_WRITE_FALLBACK))
+                        bytes += excess(planner_clusters(planner, wanted->loader_size),
+                                        planner_clusters(planner, inventory->loaders[place].size));
         return bytes;
 }
 

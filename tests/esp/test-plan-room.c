@@ -146,7 +146,10 @@ static void test_replaced_in_place_first(Planning *planning, gconstpointer unuse
 
 /* What a first run left out the second must not write: though its images turned out smaller than they might be. */
 static void test_stable(Planning *planning, gconstpointer unused) {
+        static const char loader[] = "MZ\nsigner=current\n#### LoaderInfo: systemd-boot 257 ####\nend\n";
+
         planning->space.free_bytes = 64 * 1024;
+        want_loader(planning, "257");
         want_generation(&planning->wanted, &three);
         want_generation(&planning->wanted, &two);
         want_generation(&planning->wanted, &one);
@@ -156,8 +159,15 @@ static void test_stable(Planning *planning, gconstpointer unused) {
                 if (make_plan(planning) < 0)
                         break;
                 size_t left_out = planning->plan.left_out.count;
-                uint64_t used = (3 - left_out) * OLD_IMAGE + (left_out == 0 ? 5 : left_out == 1 ? 4 : 2) * CONTENT;
+                uint64_t used = (3 - left_out) * OLD_IMAGE +
+                                (left_out == 0   ? 5
+                                 : left_out == 1 ? 4
+                                                 : 2) *
+                                        CONTENT +
+                                2 * 512;
 
+                volume_write(&planning->volume, "EFI/systemd/systemd-bootx64.efi", loader);
+                volume_write(&planning->volume, "EFI/BOOT/BOOTX64.EFI", loader);
                 volume_put(&planning->volume, &three);
                 if (left_out < 2)
                         volume_put(&planning->volume, &two);
