@@ -18,16 +18,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import archive
 
-SUITE = "trixie"
+SUITE = os.environ.get("LANZA_SUITE") or "trixie"
 
 # Installed in the machine. What only tests on the host use is here too: they call it by chroot.
 PACKAGES = [
     "systemd", "systemd-sysv", "systemd-boot", "systemd-boot-efi", "systemd-ukify", "dbus", "polkitd", "login", "kmod", "udev",
-    "util-linux", "e2fsprogs", "dosfstools", "busybox-static", "efitools", "python3-virt-firmware",
-    "libefivar1t64", "libjansson4", "libssl3t64",
+    "util-linux", "mount", "e2fsprogs", "dosfstools", "busybox-static", "efitools", "python3-virt-firmware",
+    "efivar", "libjansson4", "openssl",
 ]
 # Unpacked only: their scripts would build an initrd that nobody needs.
 UNPACKED = ["ovmf", "linux-image-cloud-amd64"]
@@ -132,10 +133,10 @@ def mirrors():
 
 
 def apt_options():
-    """How this machine's apt reaches its mirrors."""
+    """How this machine's apt reaches its mirrors, and how old their indexes may be."""
     found = ['APT::Install-Recommends "false"', 'APT::Sandbox::User "root"']
     for line in run("apt-config", "dump").splitlines():
-        if line.lower().startswith(("acquire::http::proxy", "acquire::https::proxy", "acquire::retries")):
+        if line.lower().startswith(("acquire::http::proxy", "acquire::https::proxy", "acquire::retries", "acquire::check-")):
             found.append(line.rstrip(";"))
     return found
 
@@ -146,15 +147,15 @@ def make_debian(folder):
     if os.geteuid() != 0:
         raise PermissionError("the root file system of the test machine can be made by root only")
     tree = os.path.join(folder, "tree")
-    fetch = ('cd "$1" && chroot "$1" apt-get -qq download $(chroot "$1" apt-cache depends --important '
-             + " ".join(UNPACKED) + ' | grep -oE "linux-image-[0-9].*") ovmf')
+    # Each may be one package or several, and the kernel's have its version in their names.
+    fetch = ('cd "$1" && chroot "$1" apt-get -qq download $(chroot "$1" apt-cache depends --recurse --important '
+             + " ".join(UNPACKED) + ' | grep -oE "^(linux-(image|binary|modules)-[0-9]|ovmf).*")')
     run("mmdebstrap", "--quiet", "--variant=apt", "--include=" + ",".join(PACKAGES), "--customize-hook=" + fetch,
         *["--aptopt=" + option for option in apt_options()],
         *[f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")],
         SUITE, tree, *mirrors())
-    run("dpkg-deb", "-x", *glob.glob(tree + "/ovmf_*.deb"), os.path.join(folder, "firmware"))
-    run("dpkg-deb", "-x", *glob.glob(tree + "/linux-image-*.deb"), os.path.join(folder, "kernel"))
     for package in glob.glob(tree + "/*.deb"):
+        run("dpkg-deb", "-x", package, os.path.join(folder, "kernel" if "/linux-" in package else "firmware"))
         os.unlink(package)
     shutil.copytree(folder + "/kernel/usr/lib/modules", tree + "/usr/lib/modules", dirs_exist_ok=True)
     run("depmod", "-b", tree, os.listdir(tree + "/usr/lib/modules")[0])
@@ -166,7 +167,12 @@ def debian():
     with open(__file__, encoding="utf-8") as file:
         source = file.read()
     recipe = source[source.index("def mirrors"):source.index("def debian")]
-    return cached("debian", key_of(SUITE, PACKAGES, UNPACKED, recipe), make_debian)
+    return cached("debian-" + SUITE, key_of(SUITE, freshness(), PACKAGES, UNPACKED, recipe), make_debian)
+
+
+def freshness():
+    """What changes while the suite keeps its name."""
+    return time.strftime("%G-%V") if SUITE in ("sid", "unstable", "testing") else ""
 
 
 def append(path, *lines):
@@ -230,14 +236,15 @@ class Images:
         firmware = self.debian + "/firmware/usr/share/OVMF"
         self.firmware_code = firmware + "/OVMF_CODE_4M.secboot.fd"
         self.firmware_variables = firmware + "/OVMF_VARS_4M.fd"
-        self.kernel = glob.glob(self.debian + "/kernel/boot/vmlinuz-*")[0]
-        self.kernel_release = os.path.basename(self.kernel).partition("-")[2]
+        self.kernel_release, = os.listdir(self.debian + "/kernel/usr/lib/modules")
+        places = f"boot/vmlinuz-{self.kernel_release}", f"usr/lib/modules/{self.kernel_release}/vmlinuz"
+        self.kernel, = filter(os.path.exists, (f"{self.debian}/kernel/{place}" for place in places))
         guest = {name: read(os.path.join(GUEST, name)).decode() for name in sorted(os.listdir(GUEST))}
         with open(__file__, encoding="utf-8") as file:
             source = file.read()
         recipe = source[source.index("def append"):source.index("class Images")]
         key = key_of(os.path.basename(self.debian), guest, MASKED, PEOPLE, ADMINISTRATORS, PASSWORD, recipe)
-        self.root = cached("root", key, lambda folder: make_root(folder, self.debian)) + "/root.ext4"
+        self.root = cached("root-" + SUITE, key, lambda folder: make_root(folder, self.debian)) + "/root.ext4"
 
     def initrd(self, name, size=0):
         """An initrd that says NAME on the console, and SIZE bytes longer than it needs to be."""
