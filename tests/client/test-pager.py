@@ -35,6 +35,8 @@ class Screen:
         # The folders above the build may be closed to others.
         (self.top / "lanzactl").write_bytes(LANZACTL.read_bytes())
         (self.top / "lanzactl").chmod(0o755)
+        (self.top / "notes").mkdir()
+        (self.top / "notes").chmod(0o777)
 
     def __enter__(self):
         return self
@@ -50,7 +52,9 @@ class Screen:
         names = ("PAGER", "LESS", "NO_COLOR")
         environment = {name: value for name, value in os.environ.items() if name not in names}
         environment["PATH"] = f"{self.top}:{environment['PATH']}"
-        return {**environment, "LANZACTL_LANZAD": str(self.top / "lanzad"), "TERM": "xterm", **more}
+        # Where a program for coverage writes down what ran: the build is closed to others.
+        notes = {"GCOV_PREFIX": str(self.top / "notes")}
+        return {**environment, **notes, "LANZACTL_LANZAD": str(self.top / "lanzad"), "TERM": "xterm", **more}
 
     def exec(self, rows, columns, arguments, environment):
         try:
