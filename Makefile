@@ -43,7 +43,7 @@ B := build
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "; print "lanzad: make TARGET, where TARGET is one of"} \
-		/^[a-z][a-z-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z][a-z-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Packages that building and testing need on Debian 12; a folder's build.mk adds what only it needs.
 PACKAGES := gcc make pkg-config libc6-dev libssl-dev libsystemd-dev libefivar-dev libjansson-dev gnu-efi
