@@ -23,6 +23,7 @@ static const struct {
         {LANZA1_FIRMWARE, "ListSignatures", {ACCESS_EVERYBODY}},
         {LANZA1_ESP, "Sync", {ACCESS_ACTION, LANZA1_ACTION_SYNC}},
         {LANZA1_ESP, "CollectGarbage", {ACCESS_ACTION, LANZA1_ACTION_SYNC}},
+        {LANZA1_ESP, "SignImage", {ACCESS_ACTION, LANZA1_ACTION_ENROLL}}, /* what it signs, the firmware starts */
         {LANZA1_ESP, "ListGenerations", {ACCESS_EVERYBODY}},
         {LANZA1_ESP, "ListImages", {ACCESS_EVERYBODY}},
         {LANZA1_ESP, "ListPartitions", {ACCESS_EVERYBODY}},

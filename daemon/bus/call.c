@@ -133,7 +133,7 @@ static bool give_up(Call *call) {
 }
 
 static bool wrote(const Call *call) {
-        return call->operation->mutates && !((const WriteParameters *)call->parameters)->dry_run;
+        return call->operation->mutates && !call->kind->memory && !((const WriteParameters *)call->parameters)->dry_run;
 }
 
 static void run_job(Job *job) {
@@ -210,6 +210,12 @@ static int append_result(const Call *call, sd_bus_message *reply) {
                 return 0;
         if (call->kind->property)
                 return append_property(call, reply);
+        if (call->kind->memory) {
+                const SealedMemory *memory =
+                        *(SealedMemory *const *)field_at_const(record_field(record, call->kind->memory), call->result);
+
+                return sd_bus_message_append(reply, "h", memory->fd);
+        }
         if (!call->kind->list)
                 return dictionary_append(reply, record, call->result, call->r);
         list = record_field(record, call->kind->list);
@@ -415,7 +421,9 @@ static int read_parameters(const Call *call, void **ret, sd_bus_error *error) {
         if (!parameters)
                 return -ENOMEM;
         r = sd_bus_message_rewind(call->message, /* complete= */ true);
-        if (r >= 0 && !call->kind->list && !call->kind->looks && !call->kind->property)
+        if (r >= 0 && call->kind->memory)
+                r = dictionary_read_memory(call->message, record_field(record, call->kind->memory), parameters, error);
+        else if (r >= 0 && !call->kind->list && !call->kind->looks && !call->kind->property)
                 r = dictionary_read(call->message, record, call->kind->withheld, call->uid, parameters, error);
         else if (r >= 0 && call->kind->argument)
                 r = sd_bus_message_read(call->message, "s", &text);

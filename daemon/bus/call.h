@@ -19,6 +19,8 @@ typedef struct CallKind {
         const char *property; /* asked for by Properties.Get or GetAll, its interface's only one; NULL: a method */
         const char *property_field; /* with PROPERTY: the text of the result that is its value */
         const char *argument;       /* with LIST: s → aa{sv}, the parameter that is asked for; NULL: no argument */
+        const char *memory; /* h → h: the parameter that is handed in and the field of the result that is the answer, of
+                               one name; nothing else changes. NULL: another form */
         void (*finished)(Bus *bus, const void *result); /* told of a good result, before it is sent; may be NULL */
         WatchArea area;                                 /* what an operation that writes changes */
         bool looks;                                     /* () → (): no operation, but a look at what others did */

@@ -88,6 +88,10 @@ static int read_memory(sd_bus_message *message, const Field *field, const char *
         return r < 0 ? set_memory_error(field, name, r, error) : 0;
 }
 
+int dictionary_read_memory(sd_bus_message *message, const Field *field, void *structure, sd_bus_error *error) {
+        return read_memory(message, field, /* name= */ NULL, field_at(field, structure), error);
+}
+
 static int read_named_memory(sd_bus_message *message, const Field *field, MemoryList *list, sd_bus_error *error) {
         SealedMemory *memory = NULL;
         const char *name;

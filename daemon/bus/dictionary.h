@@ -20,6 +20,9 @@ enum { DICTIONARY_STRING_MAX = 4096, DICTIONARY_MEMORIES_MAX = 128 };
 int dictionary_read(sd_bus_message *message, const Record *record, const char *const *withheld, uid_t uid,
                     void *structure, sd_bus_error *error);
 
+/* Reads an h at the message's place for FIELD, which is of memory, under the same rules. */
+int dictionary_read_memory(sd_bus_message *message, const Field *field, void *structure, sd_bus_error *error);
+
 /* Appends STRUCTURE's fields as a{sv}; what is absent is left out. EXIT_STATUS above 0 goes in, too. */
 int dictionary_append(sd_bus_message *message, const Record *record, const void *structure, int exit_status);
 

@@ -4,6 +4,8 @@
 static const CallKind sync_kind = {.verb = "sync", .area = WATCH_ESP};
 static const CallKind gc_kind = {.verb = "gc", .area = WATCH_ESP};
 
+static const CallKind sign_kind = {.verb = "sign", .memory = "image"};
+
 static const CallKind generations_kind = {.verb = "list", .list = "generations"};
 static const CallKind images_kind = {.verb = "list", .list = "images"};
 static const CallKind partitions_kind = {.verb = "list", .list = "partitions"};
@@ -14,6 +16,10 @@ static int method_sync(sd_bus_message *message, void *userdata, sd_bus_error *er
 
 static int method_collect_garbage(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         return call_start(userdata, message, &gc_kind, error);
+}
+
+static int method_sign_image(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return call_start(userdata, message, &sign_kind, error);
 }
 
 static int method_list_generations(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -40,5 +46,7 @@ const sd_bus_vtable esp_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListPartitions", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", partitions),
                                 method_list_partitions, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SignImage", SD_BUS_ARGS("h", image), SD_BUS_RESULT("h", signed), method_sign_image,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

@@ -182,6 +182,17 @@ static int check_asked(const SignParameters *asked, Failure *failure) {
         return 0;
 }
 
+/* Where there are no keys, no folder is made to be locked. */
+static int open_signer(Context *context, const WriteParameters *write, Signer **ret, Failure *failure) {
+        _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
+        int r;
+
+        r = key_store_certificate(context->keys, KEY_ROLE_DB, &certificate, failure);
+        if (r >= 0 && !write->dry_run)
+                r = context_lock_keys(context, write, failure);
+        return r < 0 ? r : key_store_signer(context->keys, KEY_ROLE_DB, ret, failure);
+}
+
 static int run(Context *context, const void *parameters, void *made, Failure *failure) {
         const SignParameters *asked = parameters;
         _cleanup_(signer_freep) Signer *signer = NULL;
@@ -190,10 +201,8 @@ static int run(Context *context, const void *parameters, void *made, Failure *fa
 
         result->dry_run = asked->write.dry_run;
         r = check_asked(asked, failure);
-        if (r >= 0 && !asked->write.dry_run)
-                r = context_lock_keys(context, &asked->write, failure);
         if (r >= 0)
-                r = key_store_signer(context->keys, KEY_ROLE_DB, &signer, failure);
+                r = open_signer(context, &asked->write, &signer, failure);
         if (r < 0)
                 return r;
         r = asked->image ? sign_memory(signer, asked, result, failure)

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from private_bus import DENIED, INVALID, NAME, OBJECT, SOURCE, WITH_PASSWORD, Lock, PrivateBus, as_nobody, ended_well, error, state, wait_until
+from private_bus import DENIED, INVALID, NAME, OBJECT, SOURCE, WITH_PASSWORD, Lock, PrivateBus, as_nobody, ended_well, error, memory, state, wait_until
 from program_tests import LANZAD, Tree, run_tests
 from wire import CALL, DESTINATION, ERROR, ERROR_NAME, INTERFACE, MEMBER, PATH, REPLY_SERIAL, RETURN, SENDER, ALLOW_INTERACTIVE
 
@@ -79,8 +79,9 @@ def test_access_table():
     """What is missing in the access table is denied to root, too; without polkit others get what is for everybody."""
     with Tree() as tree, PrivateBus(tree.root) as bus:
         def answer(wire, interface, member, signature, options):
-            values = [{"a{sv}": options, "s": "no-such-variable", "t": 4711}[signature]] if signature else []
-            return wire.call(NAME, OBJECT, interface, member, signature, values).fields.get(ERROR_NAME)
+            values = [{"a{sv}": options, "s": "no-such-variable", "t": 4711, "h": 0}[signature]] if signature else []
+            fds = [memory(b"no binary")] if signature == "h" else []
+            return wire.call(NAME, OBJECT, interface, member, signature, values, fds=fds).fields.get(ERROR_NAME)
 
         def as_somebody():
             wire = bus.wire()
@@ -96,7 +97,7 @@ def test_access_table():
         assert ended_well(as_nobody(as_somebody))
         assert state(tree) == before
         restricted = {(interface, member) for interface, member, _, asks in methods() if asks}
-        assert restricted == {(f"{NAME}.{interface}", member) for interface, member in MUTATING}
+        assert restricted == {(f"{NAME}.{interface}", member) for interface, member in [*MUTATING, ("Esp", "SignImage")]}
 
 
 def test_results():
@@ -246,13 +247,15 @@ class Polkit:
 
 def test_polkit():
     """Each method asks for its action; yes is yes, and everything else is no."""
-    actions = dict(zip(MUTATING, ["manage-keys", "enroll", "sync", "sync"]))
+    actions = {**dict(zip(MUTATING, ["manage-keys", "enroll", "sync", "sync"])), ("Esp", "SignImage"): "enroll"}
     with Tree() as tree, PrivateBus(tree.root) as bus:
         polkit = Polkit(bus)
 
         def expect(interface, member, flags, wanted):
             wire = bus.wire()
-            reply = wire.call(NAME, OBJECT, f"{NAME}.{interface}", member, "a{sv}", [{"dry-run": ("b", 1)}], flags=flags)
+            form = ("h", [0]) if member == "SignImage" else ("a{sv}", [{"dry-run": ("b", 1)}])
+            fds = [memory(b"no binary")] if member == "SignImage" else []
+            reply = wire.call(NAME, OBJECT, f"{NAME}.{interface}", member, *form, flags=flags, fds=fds)
             assert reply.fields.get(ERROR_NAME) in wanted, (member, reply.fields, wanted)
 
         for (interface, member), action in actions.items():

@@ -120,7 +120,7 @@ class Wire:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(str(path))
-        self.data, self.serial, self.kept = b"", 0, []
+        self.data, self.serial, self.kept, self.fds = b"", 0, [], []
         uid = str(os.geteuid()).encode().hex()
         self.socket.sendall(b"\0AUTH EXTERNAL " + uid.encode() + b"\r\n")
         assert self.socket.recv(1000).startswith(b"OK "), "not authenticated"
@@ -180,8 +180,9 @@ class Wire:
         while len(self.data) < size:
             left = deadline - time.monotonic()
             assert left > 0 and select.select([self.socket], [], [], left)[0], "no such message came in time"
-            data = self.socket.recv(65536)
+            data, fds, _, _ = socket.recv_fds(self.socket, 65536, 16)
             assert data, "the bus closed the connection"
+            self.fds += fds  # of whichever message: who expects some has no other under way
             self.data += data
         data, self.data = self.data[:size], self.data[size:]
         return data

@@ -145,6 +145,7 @@ def test_dry_run():
 def test_no_keys():
     with Signer(keys=False) as signer:
         signer.refused("NoKeys", "no key", signer.binary("binary.efi"))
+        assert not (signer.root / "var").exists(), "a key store without keys was made"
 
 
 def test_hostile():
