@@ -144,6 +144,21 @@ static void test_replaced_in_place_first(Planning *planning, gconstpointer unuse
         g_assert_cmpuint(planning->plan.frees, ==, 2 * OLD_IMAGE);
 }
 
+/* The default's image stays until it is replaced, so what it refers to does, too. */
+static void test_needed_until_replaced(Planning *planning, gconstpointer unused) {
+        g_autofree char *garbage = kernel("garbage"), *path = image(&three);
+        g_autofree char *text = fake_image(three.toplevel, "current", gone.kernel, gone.initrd);
+
+        want_generation(&planning->wanted, &three);
+        volume_put_contents(&planning->volume, &gone);
+        volume_write(&planning->volume, path, text);
+        volume_write(&planning->volume, garbage, "garbage");
+        planning->space.free_bytes = 2 * CONTENT + NEW_IMAGE + GROWTH - 1;
+        assert_plan(planning, "remove-content", kernel("garbage"), "write-content", kernel("k3"), "write-content",
+                    initrd("i3"), "write-image", image(&three), "remove-content", initrd("gone"), "remove-content",
+                    kernel("gone"), NULL);
+}
+
 /* What a first run left out the second must not write: though its images turned out smaller than they might be. */
 static void test_stable(Planning *planning, gconstpointer unused) {
         static const char loader[] = "MZ\nsigner=current\n#### LoaderInfo: systemd-boot 257 ####\nend\n";
@@ -206,6 +221,7 @@ int main(int argc, char **argv) {
         PLAN_TEST("a-generation-goes-with-its-specialisations", test_groups);
         PLAN_TEST("an-image-gives-way-to-its-successor-first-if-need-be", test_replaced_first);
         PLAN_TEST("and-also-under-the-same-name", test_replaced_in_place_first);
+        PLAN_TEST("what-an-image-refers-to-stays-as-long-as-the-image", test_needed_until_replaced);
         PLAN_TEST("what-was-left-out-is-not-written-by-a-second-run", test_stable);
         PLAN_TEST("what-would-free-space-is-said", test_full_hint);
         return g_test_run();
