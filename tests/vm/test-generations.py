@@ -6,11 +6,12 @@ import json
 
 import tap
 from bootimage import Pe
-from images import Images
+from images import Images, read
 from nixos import PARAMETERS
 from nixos_machine import ENROLL_ANYWAY, HALT, NixosMachine
 
 LABEL = "Ünïcode \"quotes\" 'x' \\ $(reboot) `x` %s 🐧"
+UKI = "/boot/EFI/Linux/debian.efi"
 OTHER_STUB = "/nix/store/00000000000000000000000000000000-stub/stub.efi"
 
 
@@ -65,6 +66,18 @@ class Kinds:
         nixos.generation(1, self.plain)
 
 
+def add_uki(machine):
+    """Another system's image beside ours: systemd's stub, ukify's sections, signed by nobody."""
+    images, output = machine.images, machine.path("debian.efi")
+    images.tool("ukify", "build", "--stub", images.tree + "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "--linux", images.kernel,
+                "--cmdline", "quiet", "--os-release", "ID=debian\nPRETTY_NAME=Debian\nVERSION_ID=13\n", "--output", output)
+    machine.run(f"mkdir -p /boot/EFI/Linux; cat >{UKI}", read(output))
+
+
+def describe_uki(machine):
+    return machine.run(f"stat -c '%s %Y %Z' {UKI}; sha256sum {UKI}").text
+
+
 def start(machine, entry, text):
     """Switches on with ENTRY as the default and waits for TEXT."""
     machine.esp_write("/loader/loader.conf", f"timeout 0\ndefault {entry}\n".encode())
@@ -80,6 +93,8 @@ def scenario(plan):
         with plan.step("each-generation-gets-an-image"):
             machine.install()
             machine.lanzad("create-keys")
+            add_uki(machine)
+            uki = describe_uki(machine)
             result = machine.lanzad("sync")
             assert result["warnings"] == [], result
             machine.lanzad("enroll-keys", ENROLL_ANYWAY)
@@ -87,6 +102,10 @@ def scenario(plan):
                 "old": (2,), "special": (2, "special"), "stub": (3,), "bare": (4,), "odd": (5,)}.items()}  # fmt: skip
             listed = {entry["id"]: entry for entry in json.loads(machine.run("bootctl list --json=short").text)}
             entries["work"] = next(name for name in listed if name.startswith("nixos-work-generation-7-"))
+        with plan.step("another-system's-uki-is-listed-and-stays-as-it-is"):
+            assert listed["debian.efi"]["title"] == "Debian", listed
+            machine.lanzad("gc")
+            assert describe_uki(machine) == uki
         with plan.step("bootctl-shows-labels-and-sort-keys-as-they-are"):
             assert listed[entries["odd"]]["title"].startswith(LABEL + " (Generation 5, "), listed
             assert listed[entries["odd"]]["sortKey"] == "lanzaboote", listed
