@@ -62,7 +62,7 @@ $(B)/$(V)/tests/client/service: $(B)/$(V)/tests/client/service.o
 # A fuzzer names in its first lines the folder whose archives it links: /* fuzzes: pe */
 FUZZERS := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 fuzz_folder = $(shell sed -n 's,^/\* fuzzes: \([a-z]*\) \*/$$,\1,p' tests/fuzz/fuzz-$(1).c)
-fuzz_archives = $(if $(filter stubs,$(2)),$(B)/$(1)/stubs.a,$(if $(filter daemon,$(2)),$(B)/$(1)/daemon/daemon.a) $(call archives,$(1),$(2)))
+fuzz_archives = $(if $(filter stubs client,$(2)),$(B)/$(1)/$(2).a,$(if $(filter daemon,$(2)),$(B)/$(1)/daemon/daemon.a) $(call archives,$(1),$(2)))
 
 # Two forms: with libFuzzer (make fuzz), and with a plain main that replays the corpus (make check).
 define fuzz_rules
@@ -75,6 +75,13 @@ $(B)/$(V)/replay/replay-$(1): $(B)/$(V)/tests/fuzz/fuzz-$(1).o $(B)/$(V)/tests/f
 	@$$(CC_$(V)) $$(LDFLAGS_$(V)) -o $$@ $$^ $$(call package_flags,$(call libraries_of,$(2)),--libs)
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f),$(call fuzz_folder,$(f)))))
+# The client is one program: without its main it can be asked piece by piece.
+define client_archive_rules
+$(B)/$(1)/client.a: $(patsubst %.c,$(B)/$(1)/%.o,$(filter-out client/main.c,$(wildcard client/*.c)))
+	@rm -f $$@
+	@$$(AR) rcs $$@ $$^
+endef
+$(foreach v,fuzz $(V),$(eval $(call client_archive_rules,$(v))))
 $(B)/fuzz/stubs.a: $(patsubst %.c,$(B)/fuzz/%.o,$(STUB_PURE_SOURCES))
 	@rm -f $@
 	@$(AR) rcs $@ $^
@@ -119,15 +126,10 @@ check-long: deps ## Run every test with its full counts
 	@LANZA_LONG=1 $(MAKE) --no-print-directory -j2 check-built
 
 FUZZ_SECONDS ?= 60
+FUZZ_JOBS ?= 2
 .PHONY: fuzz
-fuzz: $(foreach f,$(FUZZERS),$(B)/fuzz/fuzz-$(f)) ## Run each fuzzer for FUZZ_SECONDS (60)
-	@for f in $(FUZZERS); do \
-		echo "fuzz-$$f"; mkdir -p $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f; \
-		$(B)/fuzz/fuzz-$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-			-artifact_prefix=$(B)/fuzz/crash-$$f- $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f \
-			> $(B)/fuzz/$$f.log 2>&1 || { tail -n 40 $(B)/fuzz/$$f.log; exit 1; }; \
-		grep -E '^stat::number_of_executed_units' $(B)/fuzz/$$f.log; \
-	done
+fuzz: $(foreach f,$(FUZZERS),$(B)/fuzz/fuzz-$(f)) ## Run each fuzzer for FUZZ_SECONDS (60), FUZZ_JOBS (2) at once
+	@printf '%s\n' $(FUZZERS) | xargs -P $(FUZZ_JOBS) -I NAME tests/fuzz/run $(B) $(FUZZ_SECONDS) NAME
 
 # Other Debian releases: with compilers, libraries and systemd that NixOS has, too.
 SUITES ?= trixie sid
