@@ -229,9 +229,14 @@ static int list_added(const Enrollment *enrollment, const EnrollmentStep *step, 
                 _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
 
                 r = signature_database_contains(present, &entry.type, /* owner= */ NULL, entry.data);
-                if (r == 0 && certificate_from_der(entry.data, &certificate) >= 0)
-                        r = string_list_add(ret, certificate_subject(certificate));
                 if (r < 0)
+                        break;
+                if (r > 0)
+                        continue;
+                r = certificate_from_der(entry.data, &certificate);
+                if (r >= 0)
+                        r = string_list_add(ret, certificate_subject(certificate));
+                if (r == -ENOMEM)
                         break;
         }
         return r;

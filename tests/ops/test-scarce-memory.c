@@ -141,10 +141,25 @@ static void test_again(void) {
         check(machine, &(Case){"sync", "restub", "yes"});
 }
 
+/* Back to Setup Mode, with nothing in it. */
+static void forget_firmware(Machine *machine) {
+        variables_free(machine->variables);
+        g_assert_cmpint(variables_new_memory(&machine->variables), ==, 0);
+}
+
+static void test_enrollment(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
+
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        check(machine, &(Case){"enroll-keys", "yes-this-might-brick-my-machine", "yes", forget_firmware});
+        check(machine, &(Case){"enroll-keys", "microsoft", "all", forget_firmware});
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/ops/scarce-memory/is-told-or-makes-no-difference-to-an-answer", test_questions);
         g_test_add_func("/ops/scarce-memory/sync-does-it-all-or-fails", test_sync);
         g_test_add_func("/ops/scarce-memory/sync-again-does-it-all-or-fails", test_again);
+        g_test_add_func("/ops/scarce-memory/enrollment-does-it-all-or-fails", test_enrollment);
         return g_test_run();
 }
