@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from peak import run as measured
@@ -115,7 +116,9 @@ class System(Tree):
     def expect(self, verb, *arguments, status=0, changes=False, **more):
         """The result of a run that ends with STATUS, and changes nothing unless said."""
         before = self.state()
+        start = time.monotonic()
         found, result, errors, peak = self.run(verb, *arguments, **more)
+        self.seconds = time.monotonic() - start
         assert found == status, f"{verb} {arguments}: exit status {found}, not {status}: {result} {errors}"
         if not changes:
             after = self.state()
