@@ -82,14 +82,15 @@ static bool has_better_counter(const char *a, const char *b) {
 
 /* Another image of the same generation (and specialisation) and toplevel, whose boot counter the new one inherits: the
  * booted one, or the one with the best counter. NULL if there is none. */
-static const EspImage *find_predecessor(const Planner *planner, const WantedImage *wanted) {
+static const EspImage *find_predecessor_in(const Planner *planner, const Inventory *inventory,
+                                           const WantedImage *wanted) {
         const EspImage *found = NULL;
         ImageName name, other;
 
         if (image_name_parse(wanted->name, planner->wanted->token, &name) < 0)
                 return NULL;
-        for (size_t i = 0; i < planner->inventory->image_count; i++) {
-                const EspImage *image = &planner->inventory->images[i];
+        for (size_t i = 0; i < inventory->image_count; i++) {
+                const EspImage *image = &inventory->images[i];
 
                 if (!image->our_form || image->error < 0 || !image->facts.toplevel ||
                     strcmp(image->facts.toplevel, wanted->toplevel) != 0 ||
@@ -102,6 +103,13 @@ static const EspImage *find_predecessor(const Planner *planner, const WantedImag
                         found = image;
         }
         return found;
+}
+
+static const EspImage *find_predecessor(const Planner *planner, const WantedImage *wanted) {
+        const Inventory *former = planner->wanted->images_formerly;
+        const EspImage *found = find_predecessor_in(planner, planner->inventory, wanted);
+
+        return found || !former ? found : find_predecessor_in(planner, former, wanted);
 }
 
 static char *image_path(const char *name, Span counter) {

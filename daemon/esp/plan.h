@@ -71,8 +71,10 @@ typedef struct Wanted {
         Buffer loader_lines;  /* of its text, loader_conf_add_lines() */
         bool counting;        /* new entries have tries: a named default would defeat that */
 
-        const Plan *images_elsewhere; /* of the volume where the images and contents stand: none is written here,
-                                       * and what is here goes once it is there. NULL: they stand here */
+        const Inventory *images_formerly; /* of the volume where they stood before: boot counters are handed down from
+                                           * there, too. NULL: none */
+        const Plan *images_elsewhere;     /* of the volume where the images and contents stand: none is written here,
+                                           * and what is here goes once it is there. NULL: they stand here */
 
         bool renew_stubs;  /* an image with another stub than new ones get is not up to date */
         bool garbage_only; /* remove, and write nothing (gc) */

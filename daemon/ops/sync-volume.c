@@ -101,24 +101,28 @@ static int check_privacy(const SyncRun *run, const SyncVolume *volume, Failure *
                                       esp->path);
 }
 
-/* The volume of the same home where the images stand. */
-static const SyncVolume *find_image_volume(const SyncRun *run, const SyncVolume *volume) {
+/* Another volume of the same home where the images stand, or where they do not belong; NULL if there is none. */
+static const SyncVolume *find_mate(const SyncRun *run, const SyncVolume *volume, bool has_images) {
         const PartitionList *list = &run->partitions;
 
         for (size_t i = 0; i < list->count; i++)
-                if (list->items[i].home == volume->partition->home && list->items[i].has_images)
+                if (list->items[i].home == volume->partition->home && &run->volumes[i] != volume &&
+                    list->items[i].has_images == has_images)
                         return &run->volumes[i];
-        return volume;
+        return NULL;
 }
 
 /* The run's wish list, as it concerns this volume. */
 static void look_at_wanted(const SyncRun *run, SyncVolume *volume) {
         const Partition *partition = volume->partition;
+        const SyncVolume *mate = find_mate(run, volume, !partition->has_images);
         Wanted *wanted = &volume->wanted;
 
         *wanted = run->system.wanted;
-        if (!partition->has_images)
-                wanted->images_elsewhere = &find_image_volume(run, volume)->plan;
+        if (mate && partition->has_images)
+                wanted->images_formerly = &mate->inventory;
+        else if (mate)
+                wanted->images_elsewhere = &mate->plan;
         if (partition->role != VOLUME_ESP) {
                 wanted->loader_version = NULL;
                 wanted->has_loader_conf = false;

@@ -503,6 +503,30 @@ static void test_move(void) {
         assert_settled(machine);
 }
 
+/* Boots that were counted stay counted, and what was confirmed good stays confirmed. */
+static void test_move_counters(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *first = NULL, *second = NULL, *from = NULL, *to = NULL, *path = NULL, *moved = NULL;
+
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        first = machine_image_of(machine, 1, NULL);
+        second = machine_image_of(machine, 2, NULL);
+        path = g_strdup_printf("boot/EFI/Linux/%s", second);
+        from = test_path(machine->root, path);
+        to = g_strdup_printf("%.*s+1-2.efi", (int)strlen(from) - 4, from);
+        g_assert_cmpint(g_rename(from, to), ==, 0);
+        machine->settings.tries = 3;
+        test_make_folder(machine->root, "xboot", 0700);
+        set_xbootldr(machine, "/xboot");
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        moved = g_strdup_printf("xboot/EFI/Linux/%s", first);
+        g_assert_true(test_exists(machine->root, moved));
+        g_free(moved);
+        moved = g_strdup_printf("xboot/EFI/Linux/%.*s+1-2.efi", (int)strlen(second) - 4, second);
+        g_assert_true(test_exists(machine->root, moved));
+        g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 0);
+}
+
 /* An ESP and its XBOOTLDR partition are one: where one of them fails, the other is left alone. */
 static void test_halves(void) {
         _cleanup_(machine_freep) Machine *machine = machine_with_xbootldr(/* has_firmware= */ false);
@@ -558,6 +582,7 @@ int main(int argc, char *argv[]) {
         TEST("secrets-stay-off-one-that-others-can-read", test_privacy);
         TEST("images-stand-on-xbootldr-and-loaders-on-the-esp", test_xbootldr);
         TEST("images-move-to-xbootldr-the-booted-one-last", test_move);
+        TEST("images-that-move-keep-their-boot-counters", test_move_counters);
         TEST("an-esp-and-its-xbootldr-are-one", test_halves);
         return g_test_run();
 }
