@@ -34,7 +34,8 @@ CC_san = $(CC)
 CFLAGS_san = $(CFLAGS_BASE) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS_san = -fsanitize=address,undefined
 CC_cov = $(CC)
-CFLAGS_cov = $(CFLAGS_BASE) -O0 -g --coverage
+# Atomic: threads count what they run.
+CFLAGS_cov = $(CFLAGS_BASE) -O0 -g --coverage -fprofile-update=atomic
 LDFLAGS_cov = --coverage
 CC_fuzz = $(CLANG)
 CFLAGS_fuzz = $(CFLAGS_BASE) -Wno-unknown-warning-option -Wno-gnu-variable-sized-type-not-at-end -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
