@@ -153,6 +153,22 @@ def test_sync():
         assert compare(machine, "sync")["warnings"]
 
 
+def test_partitions():
+    """Two ESPs, one of them missing at first, and an XBOOTLDR partition."""
+    with Resettable() as machine:
+        machine.prepare(["create-keys"])
+        machine.write("etc/lanza/lanzad.conf.d/partitions.conf", "[Esp]\nExtraPaths=/boot2\nXbootldrPath=/xboot\n")
+        (machine.root / "xboot").mkdir(mode=0o700)
+        first, xbootldr, second = compare(machine, "sync")["partitions"]
+        assert "problem" not in first and len(xbootldr["images-written"]) == 2 and second["error"] == "EspNotFound"
+        (machine.root / "boot2").mkdir(mode=0o700)
+        assert len(compare(machine, "sync")["partitions"][2]["images-written"]) == 2
+        (machine.root / "nix/var/nix/profiles/system-1-link").unlink()
+        assert [len(partition["images-removed"]) for partition in compare(machine, "gc")["partitions"]] == [0, 1, 1]
+        assert len(compare(machine, "list")["images"]) == 2
+        compare(machine, "status")
+
+
 def test_gc():
     with Resettable() as machine:
         machine.prepare(["create-keys"], ["sync"])
@@ -187,6 +203,7 @@ TESTS = {
     "no-verb-is-left-out": test_every_verb,
     "create-keys": test_create_keys,
     "sync": test_sync,
+    "sync-of-several-partitions": test_partitions,
     "gc": test_gc,
     "enroll-keys-and-list-enrolled-keys": test_firmware,
     "status-list-and-security": test_reading,
