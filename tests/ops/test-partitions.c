@@ -229,6 +229,34 @@ static void test_busy(gconstpointer data) {
         assert_mended(machine);
 }
 
+/* Two runs whose configurations name them in another order do not wait for each other for ever. */
+static void test_lock_order(void) {
+        static const char *const names[] = {"/boot", "/boot2"};
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        g_autofree char *last = NULL;
+        int fds[G_N_ELEMENTS(names)];
+
+        test_make_folder(machine->root, "boot2", 0700);
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                g_autofree char *path = test_path(machine->root, names[i]);
+
+                fds[i] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                g_assert_cmpint(flock(fds[i], LOCK_EX), ==, 0);
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                free(machine->settings.esp_path);
+                machine->settings.esp_path = strdup(names[i]);
+                string_list_done(&machine->settings.esp_extra_paths);
+                add_extra(machine, names[1 - i]);
+                outcome_free(machine_run_refused(machine, CONDITION_BUSY, "sync", "timeout", "1", NULL));
+                if (i == 0)
+                        last = g_strdup(machine->waited_for);
+                g_assert_cmpstr(machine->waited_for, ==, last);
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+                close(fds[i]);
+}
+
 /* Runs TEST in a child that has mounts of its own. */
 static void with_mounts(void (*test)(Machine *machine, unsigned failing), Machine *machine, unsigned failing) {
         pid_t pid = fork();
@@ -570,6 +598,7 @@ int main(int argc, char *argv[]) {
         TEST("refuses-where-all-are-missing", test_all_missing);
         TEST_EACH("goes-on-where-one-cannot-be-read", test_broken);
         TEST_EACH("goes-on-where-one-is-locked", test_busy);
+        TEST("locks-them-in-one-order-however-they-are-named", test_lock_order);
         TEST_EACH("goes-on-where-one-is-read-only", test_read_only);
         TEST_EACH("goes-on-where-one-is-too-small", test_full);
         TEST_EACH("goes-on-where-writing-fails-on-one", test_failing_write);
