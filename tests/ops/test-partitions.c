@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Several ESPs, and an XBOOTLDR partition: what one run makes of all of them, and of each that fails. */
+/* Several ESPs, and an XBOOTLDR partition: what one run makes of all of them, and of each that fails.
+ *
+ * Longer than 600 lines: each way to fail is its own short test, and all compare the same few folders. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/util/file.h"
+#include "tests/lib/cut.h"
 #include "tests/lib/test-folder.h"
 #include "tests/ops/machine-fixture.h"
 
@@ -555,6 +558,64 @@ static void test_move_counters(void) {
         g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 0);
 }
 
+static void shell(const Machine *machine, const char *script) {
+        const char *const arguments[] = {"sh", "-euc", script, NULL};
+        int status;
+
+        g_assert_true(g_spawn_sync(machine->root, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
+                                   &status, NULL));
+        g_assert_cmpint(status, ==, 0);
+}
+
+static int sync_in_child(void *userdata) {
+        outcome_free(machine_run(userdata, "sync", NULL));
+        return 0;
+}
+
+/* Whether the machine could be started: what loader.conf of HOME names stands on FIRST or SECOND, and every image there
+ * has its files. */
+static void assert_bootable(const Machine *machine, const char *home, const char *first, const char *second) {
+        g_autofree char *script = g_strdup_printf(
+                "name=$(sed -n 's/^default //p' %s/loader/loader.conf)\n"
+                "test -e %s/EFI/Linux/\"$name\" || test -e %s/EFI/Linux/\"$name\"\n"
+                "for folder in %s %s; do for image in \"$folder\"/EFI/Linux/nixos-*.efi; do\n"
+                "  test -e \"$image\" || continue\n"
+                "  for file in $(strings -n 40 \"$image\" | grep -o 'EFI.nixos.[a-z]*-[0-9.]*-[a-z2-7]*[.]efi'); do\n"
+                "    test -s \"$folder/$(printf %%s \"$file\" | tr '\\\\' /)\"\n"
+                "  done\n"
+                "done; done",
+                home, first, second, first, second);
+
+        shell(machine, script);
+}
+
+/* A process that is killed while images move to another volume, and an ESP is filled that is new, leaves a machine that
+ * boots; the next run finishes. */
+static void test_killed(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
+        int n = g_getenv("LANZA_LONG") ? 0 : g_test_rand_int_range(0, 8), step = g_getenv("LANZA_LONG") ? 1 : 8,
+            cuts = 0;
+        bool was_cut = true;
+
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        machine_add_generation(machine, &(MachineGeneration){.number = 3, .initrd = "another"});
+        shell(machine, "mkdir saved && cp -a boot saved/");
+        set_xbootldr(machine, "/xboot");
+        add_extra(machine, "/boot2");
+        for (; was_cut; n += step, cuts++) {
+                shell(machine, "rm -rf boot boot2 xboot && cp -a saved/boot . && mkdir -m 0700 xboot boot2");
+                was_cut = cut_before(sync_in_child, machine, n, NULL);
+                assert_bootable(machine, "boot", "boot", "xboot");
+                outcome_free(machine_run_status(machine, 0, "sync", NULL));
+                assert_bootable(machine, "boot", "xboot", "xboot");
+                assert_bootable(machine, "boot2", "boot2", "boot2");
+                g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", ""), ==, 0);
+                g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", ""), ==, 3);
+                g_assert_cmpuint(count_in(machine, "boot2/EFI/Linux", ""), ==, 3);
+        }
+        g_assert_cmpint(cuts, >, 5);
+}
+
 /* An ESP and its XBOOTLDR partition are one: where one of them fails, the other is left alone. */
 static void test_halves(void) {
         _cleanup_(machine_freep) Machine *machine = machine_with_xbootldr(/* has_firmware= */ false);
@@ -612,6 +673,7 @@ int main(int argc, char *argv[]) {
         TEST("images-stand-on-xbootldr-and-loaders-on-the-esp", test_xbootldr);
         TEST("images-move-to-xbootldr-the-booted-one-last", test_move);
         TEST("images-that-move-keep-their-boot-counters", test_move_counters);
+        TEST("a-killed-run-leaves-what-boots-and-the-next-one-finishes", test_killed);
         TEST("an-esp-and-its-xbootldr-are-one", test_halves);
         return g_test_run();
 }
