@@ -168,12 +168,27 @@ static void check_wanted(World *world, GPtrArray *images, unsigned default_id, c
         }
 }
 
+/* Whether a generation's boot may count as confirmed: one of its images has no counter. A specialisation of it that has
+ * to be written anew has one. */
+static bool may_be_confirmed(GPtrArray *images, const JudgedImage *image) {
+        g_autoptr(GRegex) rest = g_regex_new("(generation-[0-9]+).*", 0, 0, NULL);
+        g_autofree char *generation = g_regex_replace(rest, image->name, -1, 0, "\\1", 0, NULL);
+
+        for (unsigned i = 0; i < images->len; i++) {
+                const JudgedImage *other = images->pdata[i];
+                g_autofree char *others = g_regex_replace(rest, other->name, -1, 0, "\\1", 0, NULL);
+
+                if (strcmp(others, generation) == 0 && strcmp(other->name, other->entry) == 0)
+                        return true;
+        }
+        return false;
+}
+
 /* Whether an image may stay after a sync: its generation is wanted, or can't be judged, or it is what was booted. */
-static bool may_stay(World *world, const JudgedImage *image, unsigned default_id, char **left_out) {
+static bool may_stay(World *world, GPtrArray *images, const JudgedImage *image, unsigned default_id, char **left_out) {
         bool by_toplevel = !world->booted_entry || !g_str_has_suffix(world->booted_entry, ".efi");
 
-        /* The newest one that was confirmed good: among others, one without counter. */
-        if (world->machine->settings.tries > 0 && strcmp(image->name, image->entry) == 0)
+        if (world->machine->settings.tries > 0 && may_be_confirmed(images, image))
                 return true;
         if (g_strcmp0(image->entry, world->booted_entry) == 0 ||
             (world->booted_toplevel && g_strcmp0(image->toplevel, world->booted_toplevel) == 0 && by_toplevel))
@@ -200,7 +215,7 @@ static void check_garbage(World *world, GPtrArray *images, unsigned default_id, 
         for (unsigned i = 0; i < images->len; i++) {
                 JudgedImage *image = images->pdata[i];
 
-                if (g_regex_match(ours, image->entry, 0, NULL) && !may_stay(world, image, default_id, left_out))
+                if (g_regex_match(ours, image->entry, 0, NULL) && !may_stay(world, images, image, default_id, left_out))
                         world_complain(world, "%s is garbage", image->name);
         }
         for (size_t i = 0; names[i]; i++) {
