@@ -34,7 +34,6 @@ static const struct Key {
         KeyType type;
         size_t offset;
         const char *initial; /* NULL: unset */
-        bool without_effect; /* known, checked, and not used yet: whoever sets it is told */
 } keys[] = {
         {"Keys", "Directory", KEY_PATH, offsetof(Settings, key_directory), "/var/lib/lanzad"},
         {"Keys", "DatabaseKey", KEY_PATH, offsetof(Settings, database_key), NULL},
@@ -302,8 +301,6 @@ static int parse_assignment(Position *position, Settings *settings, char *line, 
         if (r == -EINVAL)
                 return failure_set(failure, CONDITION_BAD_CONFIGURATION, "%s:%u: %s=%.200s is not %s", position->file,
                                    position->line, name, value, expectations[key->type]);
-        if (r >= 0 && *value && key->without_effect)
-                return warn(position, warnings, "%s= has no effect in this version", name);
         return r;
 }
 

@@ -42,10 +42,10 @@ def test_client_page():
     text = page("client/lanzactl.1")
     assert len(verbs()) == 10
     for verb in verbs():
-        assert re.search(rf"^     {verb}\b", text, re.MULTILINE), verb
+        assert re.search(rf"^ +{verb}\b", text, re.MULTILINE), verb
         for option in options(verb):
             assert option in text, (verb, option)
-    statuses = re.findall(r"^     (\d)  +\S", text, re.MULTILINE)
+    statuses = re.findall(r"^ +(\d)  +\S", text, re.MULTILINE)
     assert statuses == [str(number) for number in range(8)], statuses
 
 

@@ -120,7 +120,7 @@ def test_whole_way():
         assert set(result) == {"dry-run", "partitions", "warnings"}
         partition = result["partitions"][0]
         assert set(partition) == {
-            "path", "default-entry", "images-written", "images-kept", "images-removed", "entries-removed", "contents-written", "contents-kept",
+            "path", "role", "boots", "default-entry", "images-written", "images-kept", "images-removed", "entries-removed", "contents-written", "contents-kept",
             "contents-removed", "loaders-written", "left-out", "left-alone", "bytes-written", "bytes-removed",
         }  # fmt: skip
         assert len(partition["images-written"]) == 2 and partition["images-kept"] == 0
