@@ -241,23 +241,21 @@ static int write_temporary(Apply *apply, Pending *pending, Failure *failure) {
 
 /* --- Names ---------------------------------------------------------------------------------------------------- */
 
-/* The name under which the entry of NAME stands now, whatever its boot counter. Owned; NULL if it is gone. */
+/* The name under which the entry of NAME stands now: NAME itself, or else one with another boot counter (an entry may
+ * have several files). Owned; NULL if it is gone. */
 static int find_entry(Apply *apply, const char *name, char **ret) {
         _cleanup_(string_list_done) StringList names = {};
-        char *found = NULL;
+        const char *found = NULL;
         int r;
 
         r = apply->io->list(apply->io, ESP_IMAGE_FOLDER, &names);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < names.count && !found; i++)
-                if (entry_name_equal(names.items[i], name)) {
-                        found = strdup(names.items[i]);
-                        if (!found)
-                                return -ENOMEM;
-                }
-        *ret = found;
-        return 0;
+        for (size_t i = 0; i < names.count; i++)
+                if (fat_name_equal(names.items[i], name) || (!found && entry_name_equal(names.items[i], name)))
+                        found = names.items[i];
+        *ret = found ? strdup(found) : NULL;
+        return found && !*ret ? -ENOMEM : 0;
 }
 
 /* The path that a step's file gets: as planned, but with the boot counter that its forerunner has now. */
@@ -379,6 +377,12 @@ static int remove_path(Apply *apply, const char *path, EspFile **ret_held) {
         return r;
 }
 
+/* Whether an image is there to stay: that it has the entry of one that goes is not enough to remove it. */
+static bool is_to_stay(const Apply *apply, const char *name) {
+        return string_list_has_name(&apply->plan->image_files, name) ||
+               string_list_has_name(&apply->result->images_written, name);
+}
+
 /* Removes a file; an image also if its boot counter changed since it was seen. Gone already is fine. */
 static int remove_file(Apply *apply, const Step *step, EspFile **ret_held) {
         _cleanup_(free_pointer) char *name = NULL, *path = NULL;
@@ -390,7 +394,7 @@ static int remove_file(Apply *apply, const Step *step, EspFile **ret_held) {
         if (step->kind != STEP_REMOVE_IMAGE)
                 return 0;
         r = find_entry(apply, file_name(step->path), &name);
-        if (r < 0 || !name)
+        if (r < 0 || !name || is_to_stay(apply, name))
                 return r;
         path = path_join(ESP_IMAGE_FOLDER, name);
         if (!path)

@@ -397,6 +397,38 @@ static void test_replaced_under_new_counter(Run *run, gconstpointer unused) {
         g_assert_false(test_exists(run->volume.path, damaged));
 }
 
+static void test_replaced_of_two(Run *run, gconstpointer unused) {
+        g_autofree char *confirmed = image_path(&three, ""), *counted = image_path(&three, "+1");
+
+        /* Both were signed by another key. The better of them is replaced, and keeps its name; the other goes. */
+        want_generation(&run->wanted, &three);
+        volume_put_contents(&run->volume, &three);
+        volume_put_image(&run->volume, &three, "held", "");
+        volume_put_image(&run->volume, &three, "held", "+1");
+        g_assert_cmpint(sync_volume(run), ==, 0);
+        assert_generation(run, &three, "");
+        g_assert_false(test_exists(run->volume.path, counted));
+
+        /* The other can't be judged, and stays. */
+        volume_write(&run->volume, confirmed, "MZ damaged");
+        volume_write(&run->volume, counted, "MZ damaged");
+        g_assert_cmpint(sync_volume(run), ==, 0);
+        assert_generation(run, &three, "");
+        assert_bytes(run, counted, "MZ damaged");
+}
+
+static void test_blessed_over_another(Run *run, gconstpointer unused) {
+        /* Of two files of one entry that with a counter goes, and gets the other's name meanwhile. */
+        want_generation(&run->wanted, &three);
+        want_generation(&run->wanted, &two);
+        volume_put(&run->volume, &three);
+        volume_put_image(&run->volume, &three, "current", "+2-1");
+        run->io.meanwhile = bless;
+        g_assert_cmpint(sync_volume(run), ==, 0);
+        assert_generation(run, &three, "");
+        assert_generation(run, &two, "");
+}
+
 static void test_links(Run *run, gconstpointer unused) {
         g_autofree char *elsewhere = test_folder_make(), *link = test_path(run->volume.path, "EFI");
         _cleanup_(inventory_done) Inventory inventory = {};
@@ -485,6 +517,8 @@ int main(int argc, char **argv) {
                              test_faults);
         TEST("an-entry-that-is-blessed-meanwhile-hands-that-down", test_blessed_meanwhile);
         TEST("a-damaged-entry-is-replaced-under-the-name-it-has-by-then", test_replaced_under_new_counter);
+        TEST("of-two-files-of-an-entry-the-better-is-replaced", test_replaced_of_two);
+        TEST("what-got-the-name-of-one-that-stays-is-not-removed", test_blessed_over_another);
         TEST("nothing-is-written-through-a-link", test_links);
         TEST("large-files-are-copied-whole", test_large);
         TEST("more-files-than-are-held-open-at-once", test_many);
