@@ -172,11 +172,26 @@ static int write_item(Item *item, Span bytes) {
         return r < 0 ? r : set_owner_and_mode(fd, &item->st);
 }
 
+/* A rename would put a file in place of a device, or of the link that /dev/stdout is. */
+static int check_target(const Place *target) {
+        struct stat st;
+
+        if (fstatat(target->folder, target->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (S_ISDIR(st.st_mode))
+                return -EISDIR;
+        return S_ISREG(st.st_mode) ? 0 : -EINVAL;
+}
+
 int file_exchange_write(FileExchange *exchange, size_t index, const char *other, Span bytes, Failure *failure) {
         Item *item = &exchange->items[index];
         int r;
 
         r = other ? place_open(other, &item->target) : 0;
+        if (r >= 0 && other)
+                r = check_target(&item->target);
+        if (r == -EINVAL)
+                return failure_set_errno(failure, r, "%s is no regular file, and is not replaced", other);
         if (r >= 0)
                 r = write_item(item, bytes);
         return r < 0 ? failure_set_errno(failure, r, "Cannot write %s", other ?: item->path) : 0;

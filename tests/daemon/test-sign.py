@@ -106,6 +106,12 @@ def test_output():
         signer.refused("Failed", "nowhere", path, f"--output={signer.folder}/nowhere/x.efi", status=1)
         signer.refused("Failed", "Is a directory", path, f"--output={signer.folder}/", status=1)
         signer.refused("Failed", "directory", path, f"--output={signer.folder}", status=1)
+        os.mkfifo(signer.folder / "fifo")
+        (signer.folder / "stdout").symlink_to("/proc/self/fd/1")
+        (signer.folder / "link").symlink_to("signed.efi")
+        (signer.folder / "dangling").symlink_to("nothing")
+        for name in ("fifo", "stdout", "link", "dangling"):
+            signer.refused("Failed", "is no regular file, and is not replaced", path, f"--output={signer.folder / name}", status=1)
 
 
 def test_link():
