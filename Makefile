@@ -19,6 +19,7 @@ mandir ?= $(datadir)/man
 sysconfdir ?= /etc
 docdir ?= $(datadir)/doc/lanzad
 unitdir ?= $(prefix)/lib/systemd/system
+presetdir ?= $(prefix)/lib/systemd/system-preset
 # Programs that units start.
 touch ?= /usr/bin/touch
 rm ?= /usr/bin/rm
@@ -101,6 +102,7 @@ install: all ## Install below DESTDIR and prefix
 	$(call install_text,units/lanzad-sign-images.service,$(unitdir)/lanzad-sign-images.service)
 	$(call install_text,units/lanzad-enroll-keys.service,$(unitdir)/lanzad-enroll-keys.service)
 	$(call install_text,units/lanzad-leave-keys.service,$(unitdir)/lanzad-leave-keys.service)
+	install -D -m 644 units/lanzad.preset $(DESTDIR)$(presetdir)/90-lanzad.preset
 	install -D -m 644 -t $(DESTDIR)$(docdir) units/esp-path.conf units/reboot-after-enrollment.conf
 	$(call install_text,units/lanzad.conf,$(sysconfdir)/lanza/lanzad.conf)
 

@@ -47,6 +47,10 @@ def check_unit(plan, container):
         for name in (UNIT, *PROVISIONING):
             verified = container.run("systemd-analyze", "verify", "--man=no", name, check=False)
             assert verified.returncode == 0 and not verified.stderr, verified
+        # What the first start of an image does with each unit that it finds.
+        container.run("systemctl", "preset", "--preset-mode=enable-only", *PROVISIONING)
+        for name in PROVISIONING:
+            assert container.run("systemctl", "is-enabled", name, check=False).stdout.strip() == "disabled", name
         judge(plan, ["systemd-analyze", "--no-pager", "--offline=yes", "security", unit])
         judge(plan, container.command("systemd-analyze", "--no-pager", "security", UNIT))
     with plan.step("a-machine-without-firmware-and-esp-is-told-so", independent=True):
