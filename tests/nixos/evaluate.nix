@@ -14,6 +14,7 @@ let
   file = name: text: package name // { outPath = builtins.toFile name text; };
   pkgs = {
     lanzad = package "lanzad";
+    coreutils = package "coreutils";
     writeText = file;
     writeShellScript = file;
     stdenv.hostPlatform.isx86_64 = true;

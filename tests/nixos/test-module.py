@@ -144,6 +144,8 @@ def check_conditions(name, service, esp, keys):
         expected = re.findall(rf"^{condition}=(.*)$", unit, re.MULTILINE)
         found = service["unitConfig"].get(condition, [])
         assert found == ([""] + expected if expected else []), (name, found, expected)
+    # An activation, which starts what is new, makes and enrolls nothing: "nixos-rebuild test" would otherwise install a boot loader.
+    assert service["serviceConfig"]["ExecCondition"] == ["/nix/store/coreutils/bin/test /run/booted-system -ef /run/current-system"], service
 
 
 def main():

@@ -79,7 +79,8 @@ let
     "/var/lib/lanzad"
   ];
 
-  # A unit of the package, enabled, for this key store: an empty condition takes those away that the unit has.
+  # A unit of the package, enabled, for this key store: an empty condition takes those away that the unit has. It runs at a start of the
+  # machine only: an activation starts what is new, too, and a configuration that is tried by "nixos-rebuild test" is not installed.
   provisioning =
     conditions: more:
     lib.recursiveUpdate {
@@ -87,6 +88,7 @@ let
       after = map mountUnit bootPaths;
       restartIfChanged = false;
       environment.KEYS = cfg.pkiBundle;
+      serviceConfig.ExecCondition = [ "${pkgs.coreutils}/bin/test /run/booted-system -ef /run/current-system" ];
       unitConfig = {
         RequiresMountsFor = cfg.pkiBundle;
         ConditionPathExists = [ "" ] ++ conditions;
