@@ -282,6 +282,10 @@ def main():
         refuses('boot.lanzaboote.extraEfiSysMountPoints = [ "/boot2" ];', "nothing is mounted on /boot2")
         refuses('boot.lanzaboote.extraEfiSysMountPoints = [ "/boot" ];', "each partition is named once")
         refuses('boot.lanzaboote.extraEfiSysMountPoints = [ "/a b" ]; boot.lanzaboote.checkMountPoints = false;', "'/a b' is no path")
+        # systemd would take the place of the unit's name for it.
+        refuses('boot.lanzaboote.pkiBundle = "/var/lib/100%n";', "'/var/lib/100%n' is no path")
+        for character in ("$x", '\\"', "'", "\\\\"):
+            refuses(f'boot.lanzaboote.pkiBundle = "/var/lib/a{character}b";', "is no path")
         refuses('boot.lanzaboote.xbootldrMountPoint = "/boot/../x"; boot.lanzaboote.checkMountPoints = false;', "'/boot/../x' is no path")
         refuses('fileSystems."/boot".fsType = lib.mkForce "ext4";', "firmware and boot loader read vfat")
         refuses('boot.lanzaboote.sortKey = "a b";', "sortKey is 'a b'")

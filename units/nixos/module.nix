@@ -113,7 +113,7 @@ let
       } more
     );
 
-  isPathText = path: builtins.match "/[^[:space:]]*" path != null && builtins.match ".*/\\.\\.?(/.*)?" path == null;
+  isPathText = path: builtins.match "/[^[:space:]%$\"'\\\\]*" path != null && builtins.match ".*/\\.\\.?(/.*)?" path == null;
   isInStore = path: lib.hasPrefix "${builtins.storeDir}/" (toString path);
   certificateIsDefault = toString cfg.publicKeyFile == "${cfg.pkiBundle}/keys/db/db.pem";
   keyIsDefault = toString cfg.privateKeyFile == "${cfg.pkiBundle}/keys/db/db.key";
@@ -374,7 +374,7 @@ in
             ]
           ++ map (path: {
             assertion = isPathText path;
-            message = "boot.lanzaboote: '${path}' is no path that lanzad takes: absolute, without spaces, '.' and '..'.";
+            message = "boot.lanzaboote: '${path}' is no path that lanzad takes: absolute, without spaces, quotes, % $ \\, '.' and '..'.";
           }) (bootPaths ++ [ cfg.pkiBundle ])
           ++ lib.concatMap (path: [
             {
