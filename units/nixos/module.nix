@@ -135,7 +135,8 @@ in
       store, the profile and the ESP below DIR. FILE is `config.environment.etc."lanza/lanzad.conf".source`.
     '')
     (removed [ "measuredBoot" ] ''
-      lanzad runs no systemd-pcrlock. The stub measures what it boots as systemd-stub does, so that systemd-pcrlock can be set up beside it.
+      lanzad runs no systemd-pcrlock, and its stub measures nothing. The firmware measures the boot loader and each boot image, which has the
+      command line and the hashes of kernel and initrds in it, into PCR 4.
     '')
   ];
 
