@@ -128,7 +128,10 @@ def scenario(plan):
             assert machine.secure_boot() == (1, 0)
             assert unit_states(machine)["lanzad-enroll-keys"] == ("inactive", False)
         with plan.step("keys-are-left-to-the-boot-loader-where-that-is-wanted"):
-            machine.run("rm /var/lib/lanzad/enrolled; echo secure-boot-enroll force >>/etc/lanza/loader.conf; lanzactl sync")
+            machine.run("rm /var/lib/lanzad/enrolled; echo secure-boot-enroll force >>/etc/lanza/loader.conf")
+            # As it was before there were keys.
+            machine.run("cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/EFI/BOOT/BOOTX64.EFI")
+            machine.run("cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/EFI/systemd/systemd-bootx64.efi")
             machine.run("systemctl start lanzad-leave-keys")
             assert machine.run("ls /boot/loader/keys/auto").text.split() == ["KEK.auth", "PK.auth", "db.auth"]
             assert machine.secure_boot() == (1, 0)
