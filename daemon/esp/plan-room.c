@@ -31,6 +31,8 @@ enum {
         LOADER_CONF_OWN_MAX = 512, /* of its text, besides the configured lines */
 };
 
+#define NO_GROUP SIZE_MAX
+
 static bool same_text(const char *a, const char *b) {
         return a && b && strcmp(a, b) == 0;
 }
@@ -253,6 +255,18 @@ static int find_heir(const Planner *planner, size_t image, size_t *ret) {
         return 0;
 }
 
+/* For each image that goes: the group of its heir; NO_GROUP if it has none, or does not go. Owned. */
+static size_t *find_heir_groups(const Planner *planner) {
+        size_t *groups = calloc(planner->inventory->image_count + 1, sizeof(*groups)), heir;
+
+        for (size_t i = 0; groups && i < planner->inventory->image_count; i++) {
+                bool goes = planner->fates[i] == FATE_GOES || planner->fates[i] == FATE_REPLACED;
+
+                groups[i] = goes && find_heir(planner, i, &heir) ? planner->wanted->images[heir].group : NO_GROUP;
+        }
+        return groups;
+}
+
 /* The paths to which images that go refer, each with the image. */
 static int index_going(const Planner *planner, NameIndex *ret) {
         int r = 0;
@@ -305,11 +319,9 @@ static uint64_t early_freed(const Planner *planner) {
         return bytes;
 }
 
-/* The first two of the three above. *RET_MISSING: what is missing of LACK bytes even then. */
-static int choose_early(Planner *planner, uint64_t lack, uint64_t *ret_missing) {
+static int mark_early(Planner *planner, const size_t *heirs, uint64_t lack, uint64_t *ret_missing) {
         _cleanup_(candidates_done) Candidates candidates = {};
         _cleanup_(name_index_done) NameIndex going = {};
-        size_t heir;
         int r;
 
         r = index_going(planner, &going);
@@ -318,18 +330,25 @@ static int choose_early(Planner *planner, uint64_t lack, uint64_t *ret_missing) 
         if (r < 0)
                 return r;
         for (size_t i = 0; i < planner->inventory->image_count; i++)
-                planner->early[i] = planner->fates[i] == FATE_GOES && !find_heir(planner, i, &heir);
+                planner->early[i] = planner->fates[i] == FATE_GOES && heirs[i] == NO_GROUP;
         planner->early_entries = true;
         r = mark_contents(planner, &going);
         for (size_t i = 0; r >= 0 && i < candidates.count && early_freed(planner) < lack; i++) {
                 for (size_t j = 0; j < planner->inventory->image_count; j++)
-                        if ((planner->fates[j] == FATE_GOES || planner->fates[j] == FATE_REPLACED) &&
-                            find_heir(planner, j, &heir) &&
-                            planner->wanted->images[heir].group == candidates.items[i].group)
+                        if (heirs[j] == candidates.items[i].group)
                                 planner->early[j] = true;
                 r = mark_contents(planner, &going);
         }
         *ret_missing = excess(lack, early_freed(planner));
+        return r;
+}
+
+/* The first two of the three above. *RET_MISSING: what is missing of LACK bytes even then. */
+static int choose_early(Planner *planner, uint64_t lack, uint64_t *ret_missing) {
+        size_t *heirs = find_heir_groups(planner);
+        int r = heirs ? mark_early(planner, heirs, lack, ret_missing) : -ENOMEM;
+
+        free(heirs);
         return r;
 }
 
