@@ -396,7 +396,14 @@ static int read_entries(int root, Inventory *inventory, Failure *failure) {
         struct stat st;
         int r;
 
-        if (fstatat(root, LOADER_ENTRY_FOLDER, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+        if (fstatat(root, LOADER_ENTRY_FOLDER, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+                if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+                        return 0;
+                /* What entries name must not look as if nobody needed it. */
+                return failure_set_errno(failure, -errno, "Cannot look at the folder %s of the EFI system partition",
+                                         LOADER_ENTRY_FOLDER);
+        }
+        if (!S_ISDIR(st.st_mode))
                 return 0;
         r = open_folder(root, LOADER_ENTRY_FOLDER, &names, &folder, failure);
         if (r < 0)
