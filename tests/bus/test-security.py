@@ -105,7 +105,7 @@ for a in Fwupd.SecurityAttr.array_from_variant(answer, Fwupd.SecurityAttr):
     found.append({{key: value for key, value in whole.items() if value}})
 success, issue = Fwupd.SecurityAttrFlags.SUCCESS, Fwupd.SecurityAttrFlags.RUNTIME_ISSUE
 names = [Fwupd.SecurityAttr.flag_to_string(Fwupd.SecurityAttrFlags(1 << bit)) for bit in range(16)]
-words = [Fwupd.SecurityAttrResult(number).value_nick for number in range(15)]
+words = [Fwupd.SecurityAttr.result_to_string(Fwupd.SecurityAttrResult(number)) for number in range(15)]
 json.dump([found, proxy.get_cached_property("HostSecurityId").unpack(), int(success), int(issue), names, words], sys.stdout)
 """
     done = subprocess.run(["/usr/bin/python3", "-c", script], capture_output=True, check=False, timeout=60)
@@ -139,8 +139,8 @@ def test_fwupd():
             assert cached == host_id_by_fwupd(items, success, issue) == host_id(bus, OURS), (step, cached)
         assert names[0] == "success" and names[2] == "missing-data" and names[10] == "runtime-issue", names
         assert names[11:14] == ["action-contact-oem", "action-config-fw", "action-config-os"], names
-        wanted = {1: "enabled", 2: "not_enabled", 3: "valid", 4: "not_valid", 5: "locked", 6: "not_locked", 11: "found", 12: "not_found"}
-        assert {number: words[number] for number in wanted} == wanted and words[14] == "not_supported", words
+        wanted = {1: "enabled", 2: "not-enabled", 3: "valid", 4: "not-valid", 5: "locked", 6: "not-locked", 11: "found", 12: "not-found"}
+        assert {number: words[number] for number in wanted} == wanted and words[14] == "not-supported", words
 
 
 def test_changes():
