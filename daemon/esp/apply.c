@@ -485,6 +485,18 @@ static size_t count_writing(const Plan *plan) {
         return count;
 }
 
+static Apply apply_of(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources,
+                      ApplyResult *result) {
+        return (Apply){
+                .io = io,
+                .wanted = wanted,
+                .plan = plan,
+                .sources = sources,
+                .result = result,
+                .to_write = plan->takes,
+        };
+}
+
 static int begin(Apply *apply, Failure *failure) {
         flush_start(&apply->flush, apply->sources->durable_fds, apply->sources->durable_count);
         return barrier(apply, failure);
@@ -492,14 +504,7 @@ static int begin(Apply *apply, Failure *failure) {
 
 int apply_writes(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *ret,
                  Failure *failure) {
-        Apply apply = {
-                .io = io,
-                .wanted = wanted,
-                .plan = plan,
-                .sources = sources,
-                .result = ret,
-                .to_write = plan->takes,
-        };
+        Apply apply = apply_of(io, wanted, plan, sources, ret);
         size_t count = count_writing(plan);
         int r = 0;
 
@@ -515,18 +520,11 @@ int apply_writes(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplyS
 
 int apply_garbage(EspIo *io, const Wanted *wanted, const Plan *plan, const ApplySources *sources, ApplyResult *result,
                   Failure *failure) {
-        Apply apply = {
-                .io = io,
-                .wanted = wanted,
-                .plan = plan,
-                .sources = sources,
-                .result = result,
-                .written = plan->takes,
-                .to_write = plan->takes,
-        };
+        Apply apply = apply_of(io, wanted, plan, sources, result);
         size_t first = count_writing(plan);
         int r = 0;
 
+        apply.written = plan->takes;
         /* What was written ended with a barrier. */
         if (first == 0 && plan->step_count > 0)
                 r = begin(&apply, failure);
