@@ -305,6 +305,11 @@ def progress(wire, phase):
     return found.values()[0]
 
 
+def check_canceled(wire, serial):
+    reply = wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == serial)
+    assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
+
+
 def begin_long(tree, wire):
     """A sync of so many generations that what follows comes while it runs: its call's serial, and its id."""
     for number in range(3, 251):
@@ -335,8 +340,7 @@ def test_waiting():
             identifier = progress(first, "waiting")
             assert ended_well(as_nobody(lambda: check_cancel_denied(bus, identifier)))
             assert first.call(NAME, OBJECT, f"{NAME}.Manager", "Cancel", "t", [identifier]).type == RETURN
-            reply = first.wait(lambda m: m.fields.get(REPLY_SERIAL) == waiting)
-            assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
+            check_canceled(first, waiting)
 
             second.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
             progress(second, "waiting")
@@ -359,8 +363,7 @@ def test_queue():
             identifier = progress(second, "queued")
             assert ended_well(as_nobody(lambda: check_cancel_denied(bus, identifier)))
             assert second.call(NAME, OBJECT, f"{NAME}.Manager", "Cancel", "t", [identifier]).type == RETURN
-            reply = second.wait(lambda m: m.fields.get(REPLY_SERIAL) == canceled)
-            assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
+            check_canceled(second, canceled)
 
             third.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{"toplevel": ("s", "/nix/store/system-1")}])
             identifier = progress(third, "queued")
@@ -439,8 +442,7 @@ def test_end():
         waiting = wire.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
         progress(wire, "queued")
         bus.service.terminate()
-        reply = wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == waiting)
-        assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
+        check_canceled(wire, waiting)
         assert wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == running).type == RETURN
         assert bus.service.wait(timeout=60) == 0
 
@@ -454,8 +456,7 @@ def test_end_while_locked():
             waiting = wire.send_call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}])
             progress(wire, "waiting")
             bus.service.terminate()
-            reply = wire.wait(lambda m: m.fields.get(REPLY_SERIAL) == waiting)
-            assert reply.fields[ERROR_NAME] == f"{NAME}.Error.Canceled", reply.fields
+            check_canceled(wire, waiting)
             assert bus.service.wait(timeout=60) == 0
 
 

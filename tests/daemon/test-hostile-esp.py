@@ -211,26 +211,22 @@ LINKS = [
 ]
 
 
-def booted(make):
-    """What runs is not known then, and nothing hangs on it."""
+def without_meaning(path):
+    """The row for a link at PATH that leads nowhere useful: it says nothing, and nothing hangs on it."""
 
-    def row(system):
-        system.put("run/booted-system", make)
-        for verb in ("sync", "gc", "list", "status"):
-            system.expect(verb)
+    def kind(make):
+        def row(system):
+            system.put(path, make)
+            for verb in ("sync", "gc", "list", "status"):
+                system.expect(verb)
 
-    return row
+        return row
+
+    return kind
 
 
-def current(make):
-    """The profile's own link: without a generation that it names the newest is the default."""
-
-    def row(system):
-        system.put("nix/var/nix/profiles/system", make)
-        for verb in ("sync", "gc", "list", "status"):
-            system.expect(verb)
-
-    return row
+booted = without_meaning("run/booted-system")  # what runs is not known then
+current = without_meaning("nix/var/nix/profiles/system")  # the newest generation is the default then
 
 
 def toplevel_link(system):
