@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Several ESPs, and an XBOOTLDR partition: what one run makes of all of them, and of each that fails.
- *
- * Longer than 600 lines: each way to fail is its own short test, and all compare the same few folders. */
+/* Several ESPs: what one run makes of all of them, and of each that fails. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,34 +17,7 @@
 #include "daemon/util/file.h"
 #include "tests/lib/cut.h"
 #include "tests/lib/test-folder.h"
-#include "tests/ops/machine-fixture.h"
-
-static void add_extra(Machine *machine, const char *path) {
-        g_assert_cmpint(string_list_add(&machine->settings.esp_extra_paths, path), ==, 0);
-}
-
-static void set_xbootldr(Machine *machine, const char *path) {
-        free(machine->settings.xbootldr_path);
-        machine->settings.xbootldr_path = path ? strdup(path) : NULL;
-}
-
-/* Two generations, and the ESPs /boot and /boot2. */
-static Machine *machine_with_two(bool has_firmware) {
-        Machine *machine = machine_new_typical(has_firmware);
-
-        test_make_folder(machine->root, "boot2", 0700);
-        add_extra(machine, "/boot2");
-        return machine;
-}
-
-/* The same with an XBOOTLDR partition in place of the second. */
-static Machine *machine_with_xbootldr(bool has_firmware) {
-        Machine *machine = machine_new_typical(has_firmware);
-
-        test_make_folder(machine->root, "xboot", 0700);
-        set_xbootldr(machine, "/xboot");
-        return machine;
-}
+#include "tests/ops/partitions-fixture.h"
 
 /* Names and content of all that stands in a folder. */
 static char *tree(const Machine *machine, const char *folder) {
@@ -69,42 +40,6 @@ static void assert_same(const Machine *machine, const char *a, const char *b) {
         g_assert_nonnull(strstr(a_tree, "/loader/loader.conf"));
 }
 
-/* How many files of a folder have names that begin so. */
-static unsigned count_in(const Machine *machine, const char *folder, const char *prefix) {
-        g_autofree char *path = test_path(machine->root, folder);
-        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-        const char *name;
-        unsigned count = 0;
-
-        while (dir && (name = g_dir_read_name(dir)))
-                count += g_str_has_prefix(name, prefix);
-        return count;
-}
-
-/* All partitions, as they are. */
-static char *snapshot(const Machine *machine) {
-        static const char *const folders[] = {"boot", "boot2", "xboot"};
-        GString *text = g_string_new(NULL);
-
-        for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
-                g_autofree char *part =
-                        test_exists(machine->root, folders[i]) ? machine_snapshot(machine, folders[i]) : NULL;
-
-                g_string_append(text, part ? part : "");
-        }
-        return g_string_free(text, FALSE);
-}
-
-/* That a run has nothing left to do, and does nothing. */
-static void assert_settled(Machine *machine) {
-        g_autofree char *before = snapshot(machine), *after = NULL;
-        _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, 0, "sync", NULL);
-
-        after = snapshot(machine);
-        g_assert_cmpuint(outcome->signatures, ==, 0);
-        g_assert_cmpstr(before, ==, after);
-}
-
 static void test_same_state(void) {
         _cleanup_(machine_freep) Machine *machine = machine_with_two(/* has_firmware= */ true);
         _cleanup_(outcome_freep) Outcome *rehearsed = machine_run_status(machine, 0, "sync", "dry-run", "yes", NULL);
@@ -124,7 +59,7 @@ static void test_same_state(void) {
         /* Two images and the boot loader, each signed once. */
         g_assert_cmpuint(outcome->signatures, ==, 3);
         assert_same(machine, "boot", "boot2");
-        assert_settled(machine);
+        partitions_assert_settled(machine);
 
         listed = machine_run_status(machine, 0, "list", NULL);
         outcome_assert(listed, "partitions", "2");
@@ -146,8 +81,8 @@ static void test_garbage(void) {
         outcome = machine_run_status(machine, 0, "gc", NULL);
         outcome_assert_has(outcome, "partitions.0.images-removed", "nixos-generation-1-");
         outcome_assert_has(outcome, "partitions.1.images-removed", "nixos-generation-1-");
-        g_assert_cmpuint(count_in(machine, "boot2/EFI/Linux", "nixos-"), ==, 1);
-        g_assert_cmpuint(count_in(machine, "boot2/EFI/nixos", "initrd-"), ==, 1);
+        g_assert_cmpuint(partitions_count_files(machine, "boot2/EFI/Linux", "nixos-"), ==, 1);
+        g_assert_cmpuint(partitions_count_files(machine, "boot2/EFI/nixos", "initrd-"), ==, 1);
         assert_same(machine, "boot", "boot2");
 }
 
@@ -172,7 +107,7 @@ static void assert_degraded(Machine *machine, unsigned failing, const char *erro
 static void assert_mended(Machine *machine) {
         outcome_free(machine_run_status(machine, 0, "sync", NULL));
         assert_same(machine, "boot", "boot2");
-        assert_settled(machine);
+        partitions_assert_settled(machine);
 }
 
 static void test_missing(gconstpointer data) {
@@ -250,7 +185,7 @@ static void test_lock_order(void) {
                 free(machine->settings.esp_path);
                 machine->settings.esp_path = strdup(names[i]);
                 string_list_done(&machine->settings.esp_extra_paths);
-                add_extra(machine, names[1 - i]);
+                partitions_add_esp(machine, names[1 - i]);
                 outcome_free(machine_run_refused(machine, CONDITION_BUSY, "sync", "timeout", "1", NULL));
                 if (i == 0)
                         last = g_strdup(machine->waited_for);
@@ -338,8 +273,8 @@ static void test_twice(void) {
         _cleanup_(outcome_freep) Outcome *outcome = NULL, *status = NULL;
 
         machine_symlink(machine, "/boot", "/efi");
-        add_extra(machine, "/efi");
-        add_extra(machine, "/boot");
+        partitions_add_esp(machine, "/efi");
+        partitions_add_esp(machine, "/boot");
         outcome = machine_run_status(machine, 0, "sync", NULL);
         outcome_assert(outcome, "partitions", "1");
         outcome_assert_lines(outcome, "warnings",
@@ -356,11 +291,11 @@ static void test_would_not_boot(void) {
 
         machine_enforce(machine);
         test_make_folder(machine->root, "boot2", 0700);
-        add_extra(machine, "/boot2");
+        partitions_add_esp(machine, "/boot2");
         machine_set_keys(machine, "foreign-");
-        before = snapshot(machine);
+        before = partitions_snapshot(machine);
         outcome = machine_run_refused(machine, CONDITION_WOULD_NOT_BOOT, "sync", NULL);
-        after = snapshot(machine);
+        after = partitions_snapshot(machine);
         g_assert_cmpstr(before, ==, after);
         machine_set_keys(machine, "");
         assert_mended(machine);
@@ -438,12 +373,12 @@ static void test_kept_secrets(void) {
         outcome_free(machine_run_status(machine, 0, "sync", NULL));
         machine->is_service = true;
         test_make_folder(machine->root, "boot2", 0700);
-        add_extra(machine, "/boot2");
+        partitions_add_esp(machine, "/boot2");
         outcome = machine_run_status(machine, 0, "sync", NULL);
         outcome_assert(outcome, "partitions.0.contents-written", "");
-        g_assert_cmpuint(count_in(machine, "boot2/EFI/nixos", "initrd-"), ==, 2);
+        g_assert_cmpuint(partitions_count_files(machine, "boot2/EFI/nixos", "initrd-"), ==, 2);
         assert_same(machine, "boot", "boot2");
-        assert_settled(machine);
+        partitions_assert_settled(machine);
 }
 
 /* Secrets do not go where others can read them, and that is one volume's matter. */
@@ -457,105 +392,11 @@ static void test_privacy(void) {
         machine_add_generation(machine, &(MachineGeneration){.number = 1});
         machine_add_generation(machine, &(MachineGeneration){.number = 2, .secrets = "printf secret >> \"$1\""});
         test_make_folder(machine->root, "boot2", 0755);
-        add_extra(machine, "/boot2");
+        partitions_add_esp(machine, "/boot2");
         assert_degraded(machine, 1, "EspNotPrivate", "/boot2 can be read by others");
-        g_assert_cmpuint(count_in(machine, "boot2", ""), ==, 0);
+        g_assert_cmpuint(partitions_count_files(machine, "boot2", ""), ==, 0);
         g_assert_cmpint(g_chmod(second, 0700), ==, 0);
         assert_mended(machine);
-}
-
-static void test_xbootldr(void) {
-        _cleanup_(machine_freep) Machine *machine = machine_with_xbootldr(/* has_firmware= */ true);
-        _cleanup_(outcome_freep) Outcome *outcome = machine_run_status(machine, 0, "sync", NULL), *listed = NULL,
-                                         *status = NULL;
-
-        outcome_assert(outcome, "partitions", "2");
-        outcome_assert(outcome, "partitions.0.role", "esp");
-        outcome_assert(outcome, "partitions.0.default-entry", "-");
-        outcome_assert(outcome, "partitions.0.images-written", "");
-        outcome_assert(outcome, "partitions.0.loaders-written",
-                       MACHINE_SYSTEMD_BOOT "\n" MACHINE_FALLBACK "\nloader/loader.conf");
-        outcome_assert(outcome, "partitions.1.role", "xbootldr");
-        outcome_assert(outcome, "partitions.1.path", "/xboot");
-        outcome_assert(outcome, "partitions.1.boots", "yes");
-        outcome_assert(outcome, "partitions.1.loaders-written", "");
-        outcome_assert_has(outcome, "partitions.1.default-entry", "nixos-generation-2-");
-        outcome_assert_has(outcome, "partitions.1.images-written", "nixos-generation-1-");
-        g_assert_false(test_exists(machine->root, "boot/EFI/Linux"));
-        g_assert_false(test_exists(machine->root, "boot/EFI/nixos"));
-        g_assert_false(test_exists(machine->root, "xboot/loader"));
-        g_assert_false(test_exists(machine->root, "xboot/EFI/BOOT"));
-        g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", "nixos-"), ==, 2);
-        assert_settled(machine);
-
-        listed = machine_run_status(machine, 0, "list", NULL);
-        outcome_assert(listed, "images", "2");
-        outcome_assert(listed, "images.1.partition", "/xboot");
-        outcome_assert(listed, "images.1.default", "yes");
-        outcome_assert(listed, "generations.0.default", "yes");
-        status = machine_run_status(machine, 0, "status", "check", "yes", NULL);
-        outcome_assert(status, "partitions.1.images-of-ours", "2");
-}
-
-/* What stood on the ESP before goes, when the same stands on the XBOOTLDR partition: all but what was booted, until
- * something was booted from there. */
-static void test_move(void) {
-        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
-        _cleanup_(outcome_freep) Outcome *collected = NULL, *moved = NULL, *settled = NULL;
-        g_autofree char *booted = NULL;
-
-        outcome_free(machine_run_status(machine, 0, "sync", NULL));
-        booted = machine_image_of(machine, 1, NULL);
-        machine_symlink(machine, "/nix/store/system-1", "/run/booted-system");
-        machine_set_loader_variable(machine, "LoaderEntrySelected", booted);
-        machine_set_loader_variable(machine, "LoaderDevicePartUUID", MACHINE_ESP_UUID);
-        machine_set_loader_variable(machine, "StubDevicePartUUID", MACHINE_ESP_UUID);
-        test_make_folder(machine->root, "xboot", 0700);
-        set_xbootldr(machine, "/xboot");
-
-        /* Garbage collection writes nothing, so nothing goes. */
-        collected = machine_run_status(machine, 0, "gc", NULL);
-        outcome_assert(collected, "partitions.0.images-removed", "");
-        g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 2);
-
-        moved = machine_run_status(machine, 0, "sync", NULL);
-        outcome_assert_has(moved, "partitions.0.images-removed", "nixos-generation-2-");
-        g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 1);
-        g_assert_cmpuint(count_in(machine, "boot/EFI/nixos", ""), ==, 2);
-        g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", "nixos-"), ==, 2);
-        assert_settled(machine);
-
-        machine_set_loader_variable(machine, "StubDevicePartUUID", MACHINE_SECOND_UUID);
-        settled = machine_run_status(machine, 0, "sync", NULL);
-        outcome_assert_has(settled, "partitions.0.images-removed", "nixos-generation-1-");
-        g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 0);
-        g_assert_cmpuint(count_in(machine, "boot/EFI/nixos", ""), ==, 0);
-        g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", "nixos-"), ==, 2);
-        assert_settled(machine);
-}
-
-/* Boots that were counted stay counted, and what was confirmed good stays confirmed. */
-static void test_move_counters(void) {
-        _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ false);
-        g_autofree char *first = NULL, *second = NULL, *from = NULL, *to = NULL, *path = NULL, *moved = NULL;
-
-        outcome_free(machine_run_status(machine, 0, "sync", NULL));
-        first = machine_image_of(machine, 1, NULL);
-        second = machine_image_of(machine, 2, NULL);
-        path = g_strdup_printf("boot/EFI/Linux/%s", second);
-        from = test_path(machine->root, path);
-        to = g_strdup_printf("%.*s+1-2.efi", (int)strlen(from) - 4, from);
-        g_assert_cmpint(g_rename(from, to), ==, 0);
-        machine->settings.tries = 3;
-        test_make_folder(machine->root, "xboot", 0700);
-        set_xbootldr(machine, "/xboot");
-        outcome_free(machine_run_status(machine, 0, "sync", NULL));
-        moved = g_strdup_printf("xboot/EFI/Linux/%s", first);
-        g_assert_true(test_exists(machine->root, moved));
-        g_free(moved);
-        moved = g_strdup_printf("xboot/EFI/Linux/%.*s+1-2.efi", (int)strlen(second) - 4, second);
-        g_assert_true(test_exists(machine->root, moved));
-        g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", "nixos-"), ==, 0);
 }
 
 static void shell(const Machine *machine, const char *script) {
@@ -600,8 +441,8 @@ static void test_killed(void) {
         outcome_free(machine_run_status(machine, 0, "sync", NULL));
         machine_add_generation(machine, &(MachineGeneration){.number = 3, .initrd = "another"});
         shell(machine, "mkdir saved && cp -a boot saved/");
-        set_xbootldr(machine, "/xboot");
-        add_extra(machine, "/boot2");
+        partitions_set_xbootldr(machine, "/xboot");
+        partitions_add_esp(machine, "/boot2");
         for (; was_cut; n += step, cuts++) {
                 shell(machine, "rm -rf boot boot2 xboot && cp -a saved/boot . && mkdir -m 0700 xboot boot2");
                 was_cut = cut_before(sync_in_child, machine, n, NULL);
@@ -609,41 +450,11 @@ static void test_killed(void) {
                 outcome_free(machine_run_status(machine, 0, "sync", NULL));
                 assert_bootable(machine, "boot", "xboot", "xboot");
                 assert_bootable(machine, "boot2", "boot2", "boot2");
-                g_assert_cmpuint(count_in(machine, "boot/EFI/Linux", ""), ==, 0);
-                g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", ""), ==, 3);
-                g_assert_cmpuint(count_in(machine, "boot2/EFI/Linux", ""), ==, 3);
+                g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/Linux", ""), ==, 0);
+                g_assert_cmpuint(partitions_count_files(machine, "xboot/EFI/Linux", ""), ==, 3);
+                g_assert_cmpuint(partitions_count_files(machine, "boot2/EFI/Linux", ""), ==, 3);
         }
         g_assert_cmpint(cuts, >, 5);
-}
-
-/* An ESP and its XBOOTLDR partition are one: where one of them fails, the other is left alone. */
-static void test_halves(void) {
-        _cleanup_(machine_freep) Machine *machine = machine_with_xbootldr(/* has_firmware= */ false);
-        g_autofree char *xboot = test_path(machine->root, "xboot");
-        _cleanup_(outcome_freep) Outcome *alone = NULL, *other = NULL, *whole = NULL;
-
-        g_assert_cmpint(g_rmdir(xboot), ==, 0);
-        alone = machine_run_refused(machine, CONDITION_ESP_NOT_FOUND, "sync", NULL);
-        outcome_assert_message(alone, "XBOOTLDR");
-        g_assert_cmpuint(count_in(machine, "boot", ""), ==, 0);
-
-        test_make_folder(machine->root, "boot2", 0700);
-        add_extra(machine, "/boot2");
-        other = machine_run_status(machine, OPERATION_IN_PART, "sync", NULL);
-        outcome_assert(other, "partitions", "3");
-        outcome_assert_has(other, "partitions.0.problem", "belongs to /xboot");
-        outcome_assert(other, "partitions.1.error", "EspNotFound");
-        outcome_assert_has(other, "partitions.2.default-entry", "nixos-generation-2-");
-        g_assert_cmpuint(count_in(machine, "boot", ""), ==, 0);
-        /* Nobody looks for an XBOOTLDR partition on another disk: the extra ESP has everything itself. */
-        g_assert_cmpuint(count_in(machine, "boot2/EFI/Linux", "nixos-"), ==, 2);
-
-        test_make_folder(machine->root, "xboot", 0700);
-        whole = machine_run_status(machine, 0, "sync", NULL);
-        outcome_assert_has(whole, "partitions.1.default-entry", "nixos-generation-2-");
-        g_assert_cmpuint(count_in(machine, "xboot/EFI/Linux", "nixos-"), ==, 2);
-        g_assert_true(test_exists(machine->root, "boot/loader/loader.conf"));
-        assert_settled(machine);
 }
 
 #define TEST(name, function) g_test_add_func("/ops/partitions/" name, function)
@@ -670,10 +481,6 @@ int main(int argc, char *argv[]) {
         TEST("enrolling-looks-at-all", test_enrollment);
         TEST("kept-secrets-are-copied", test_kept_secrets);
         TEST("secrets-stay-off-one-that-others-can-read", test_privacy);
-        TEST("images-stand-on-xbootldr-and-loaders-on-the-esp", test_xbootldr);
-        TEST("images-move-to-xbootldr-the-booted-one-last", test_move);
-        TEST("images-that-move-keep-their-boot-counters", test_move_counters);
         TEST("a-killed-run-leaves-what-boots-and-the-next-one-finishes", test_killed);
-        TEST("an-esp-and-its-xbootldr-are-one", test_halves);
         return g_test_run();
 }
