@@ -62,7 +62,7 @@ mount -t vfat -o noatime,umask=0077,iocharset=ascii ${first}2 /xboot""")
 
     def images_on(self, folder):
         """Numbers of the generations whose images stand there, one for each image."""
-        names = self.run(f"ls {folder}/EFI/Linux 2>/dev/null || true").text.split()
+        names = self.run(f"if [ -e {folder}/EFI/Linux ]; then ls {folder}/EFI/Linux; fi").text.split()
         return sorted(int(name.split("-")[2]) for name in names if name.endswith(".efi"))
 
     def partition_uuid(self, folder):
