@@ -65,7 +65,10 @@ void print_help(void) {
 }
 
 void print_verb_help(const Verb *verb) {
-        printf("lanzactl %s [OPTIONS]%s: %s\n\n", verb->name, verb->positional ? " [TOPLEVEL]" : "", verb->help);
+        const Option *positional = verb->positional ? option_find(verb->options, verb->positional) : NULL;
+
+        printf("lanzactl %s [OPTIONS]%s%s: %s\n\n", verb->name, positional ? " " : "",
+               positional ? positional->argument : "", verb->help);
         print_options(verb->options, verb->positional);
         printf("\nOptions of every verb:\n");
         print_options(common_options, /* positional= */ NULL);
@@ -98,6 +101,7 @@ static json_t *option_value(const Option *option, const char *value) {
         case OPTION_UNSIGNED:
                 return parse_unsigned(value);
         case OPTION_STRING:
+        case OPTION_STRINGS:
                 /* What is no UTF-8 is no JSON either. */
                 return json_string(value);
         }
@@ -136,16 +140,32 @@ static int take_option(Arguments *arguments, int count, char *words[], int *inde
         return 0;
 }
 
+static int take_positional(Arguments *arguments, const char *word) {
+        const char *name = arguments->verb->positional;
+        json_t *value = json_string(word), *all;
+
+        if (!value)
+                return usage_error(arguments, "this is no UTF-8", word);
+        all = name ? json_object_get(arguments->options, name) : NULL;
+        if (!name || json_is_string(all)) {
+                json_decref(value);
+                return usage_error(arguments, "one argument too many", word);
+        }
+        if (option_find(arguments->verb->options, name)->type == OPTION_STRING)
+                json_object_set_new(arguments->options, name, value);
+        else if (all)
+                json_array_append_new(all, value);
+        else
+                json_object_set_new(arguments->options, name, json_pack("[o]", value));
+        return 0;
+}
+
 static int take_word(Arguments *arguments, const char *word) {
         if (!arguments->verb) {
                 arguments->verb = verb_find(word);
                 return arguments->verb ? 0 : usage_error(arguments, "no such verb", word);
         }
-        if (!arguments->verb->positional || json_object_get(arguments->options, arguments->verb->positional))
-                return usage_error(arguments, "one argument too many", word);
-        if (json_object_set_new(arguments->options, arguments->verb->positional, json_string(word)) < 0)
-                return usage_error(arguments, "this is no UTF-8", word);
-        return 0;
+        return take_positional(arguments, word);
 }
 
 static int check_json(const Arguments *arguments) {

@@ -2,6 +2,7 @@
 #include "client/bus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ typedef struct Method {
         const char *argument; /* with LIST: the option that is its argument, s; NULL: none */
         const char *property; /* a text of the interface, which belongs to the result as PROPERTY_MEMBER; NULL: none */
         const char *property_member;
+        bool memory; /* h → h instead */
 } Method;
 
 static const Method methods[] = {
@@ -33,6 +35,7 @@ static const Method methods[] = {
         {"enroll-keys", LANZA1_FIRMWARE, "Enroll", .writes = true},
         {"sync", LANZA1_ESP, "Sync", .writes = true},
         {"gc", LANZA1_ESP, "CollectGarbage", .writes = true},
+        {"sign", LANZA1_ESP, "SignImage", .writes = true, .memory = true},
         {"status", LANZA1_MANAGER, "GetStatus"},
         {"list", LANZA1_ESP, "ListGenerations", .list = "generations"},
         {"list", LANZA1_ESP, "ListImages", .list = "images"},
@@ -68,6 +71,7 @@ typedef struct Call {
         bool over;
         int status;
         json_t *result;
+        int memory; /* where the method takes and gives some: first the one, then the other, which is owned */
         Progress progress;
 } Call;
 
@@ -98,6 +102,20 @@ static void take_result(Call *call, json_t *result) {
         json_object_set_new(call->result, call->method->list, result);
 }
 
+static void take_unreadable(Call *call) {
+        take_failure(call, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_INCONSISTENT_MESSAGE,
+                                                    "The service's answer cannot be read"));
+}
+
+/* A descriptor of the message's is closed with it. */
+static void take_memory(Call *call, sd_bus_message *reply) {
+        int memory;
+
+        call->memory = sd_bus_message_read(reply, "h", &memory) < 0 ? -1 : fcntl(memory, F_DUPFD_CLOEXEC, 0);
+        if (call->memory < 0)
+                take_unreadable(call);
+}
+
 static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *unused) {
         Call *call = userdata;
         json_t *result;
@@ -107,12 +125,15 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *unused)
                 take_failure(call, sd_bus_message_get_error(reply));
                 return 0;
         }
+        if (call->method->memory) {
+                take_memory(call, reply);
+                return 0;
+        }
         result = bus_read_json(reply);
         if (result)
                 take_result(call, result);
         else
-                take_failure(call, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_INCONSISTENT_MESSAGE,
-                                                            "The service's answer cannot be read"));
+                take_unreadable(call);
         return 0;
 }
 
@@ -141,6 +162,8 @@ static int append_options(sd_bus_message *message, const Call *call, json_t *opt
 static int append_arguments(sd_bus_message *message, const Call *call, json_t *options) {
         const Method *method = call->method;
 
+        if (method->memory)
+                return sd_bus_message_append(message, "h", call->memory);
         if (!method->list)
                 return append_options(message, call, options);
         return method->argument ? sd_bus_message_append(message, "s", text_of(options, method->argument)) : 0;
@@ -232,6 +255,16 @@ sd_bus *bus_open(char **ret_reason) {
         return r >= 0 && service_is_ours(bus, ret_reason) ? bus : sd_bus_flush_close_unref(bus);
 }
 
+/* R is what waiting for the reply ended with. */
+static void take_disconnection(Call *call, int r) {
+        if (r >= 0 || call->over)
+                return;
+        take_failure(call, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_DISCONNECTED,
+                                                    "The connection to the service broke; "
+                                                    "what it had begun, it may have finished\n"
+                                                    "See 'lanzactl status' and 'journalctl -u lanzad'."));
+}
+
 int bus_call(sd_bus *bus, const Session *session, const char *verb, json_t *options, const Handover *handover,
              json_t **ret_result) {
         Call call = {
@@ -250,12 +283,24 @@ int bus_call(sd_bus *bus, const Session *session, const char *verb, json_t *opti
         }
         if (r >= 0 && call.status == STATUS_DONE && call.method->property)
                 add_property(bus, &call);
-        if (r < 0 && !call.over)
-                take_failure(&call, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_DISCONNECTED,
-                                                             "The connection to the service broke; "
-                                                             "what it had begun, it may have finished\n"
-                                                             "See 'lanzactl status' and 'journalctl -u lanzad'."));
+        take_disconnection(&call, r);
         *ret_result = call.result;
+        return call.status;
+}
+
+int bus_call_memory(sd_bus *bus, const Session *session, const char *verb, int memory, int *ret_memory,
+                    json_t **ret_error) {
+        Call call = {
+                .session = session,
+                .method = find_method(verb),
+                .memory = memory,
+                .progress = progress_new(session),
+        };
+
+        take_disconnection(&call, send_and_wait(bus, &call, /* options= */ NULL));
+        *ret_error = call.result;
+        if (call.status == STATUS_DONE)
+                *ret_memory = call.memory;
         return call.status;
 }
 

@@ -15,6 +15,11 @@ sd_bus *bus_open(char **ret_reason);
 int bus_call(sd_bus *bus, const Session *session, const char *verb, json_t *options, const Handover *handover,
              json_t **ret_result);
 
+/* The same for a verb that takes sealed memory and gives such memory. *RET_MEMORY is a descriptor, the caller's; where
+ * the exit status is not 0, *RET_ERROR is the error, owned by the caller, instead. */
+int bus_call_memory(sd_bus *bus, const Session *session, const char *verb, int memory, int *ret_memory,
+                    json_t **ret_error);
+
 /* Whether VERB changes anything. */
 bool bus_verb_writes(const char *verb);
 

@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/errors.h"
+#include "client/memory.h"
 #include "client/print.h"
 #include "client/program.h"
 #include "dbus/lanza1-names.h"
@@ -46,41 +46,20 @@ static const char *find_fault(const struct stat *st) {
         return st->st_size > CONFIGURATION_MAX ? "it is too large" : NULL;
 }
 
-static int copy(int from, int to) {
-        char data[16384];
-        ssize_t n;
-
-        while ((n = read(from, data, sizeof(data))) > 0)
-                if (write(to, data, (size_t)n) != n)
-                        return -EIO;
-        return n < 0 ? -errno : 0;
-}
-
-static int seal(int fd) {
-        static const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-
-        return fcntl(fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
-}
-
 /* Returns a descriptor, or a negative errno; *RET_FAULT says what is wrong with the file where that is the reason. */
 static int take_file(const char *path, const char **ret_fault) {
-        int from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), to, r;
+        int from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
         struct stat st;
 
         if (from < 0)
                 return -errno;
-        to = memfd_create("lanzad.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        r = to < 0 || fstat(from, &st) < 0 ? -errno : 0;
+        r = fstat(from, &st) < 0 ? -errno : 0;
         if (r >= 0) {
                 *ret_fault = find_fault(&st);
-                r = *ret_fault ? -EPERM : copy(from, to);
+                r = *ret_fault ? -EPERM : memory_take(from, "lanzad.conf", CONFIGURATION_MAX);
         }
-        if (r >= 0)
-                r = seal(to);
         close(from);
-        if (r < 0 && to >= 0)
-                close(to);
-        return r < 0 ? r : to;
+        return r;
 }
 
 int handover_take_configuration(Handover *handover, const Session *session, json_t **ret_error) {

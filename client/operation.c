@@ -10,14 +10,20 @@
 #include "client/handover.h"
 #include "client/print.h"
 #include "client/program.h"
+#include "client/signing.h"
 #include "dbus/lanza1-names.h"
+
+static bool is_signing(const char *verb) {
+        return strcmp(verb, "sign") == 0;
+}
 
 /* What the service serves: one system, with its own configuration or one that is handed over. It writes no files for
  * its callers. */
 static bool needs_program(const Session *session, const char *verb, json_t *options) {
         size_t handed_over = handover_is_due(verb) && json_object_get(session->own, "config") ? 1 : 0;
 
-        return json_object_size(session->own) > handed_over || json_object_get(options, "export");
+        return json_object_size(session->own) > handed_over || json_object_get(options, "export") ||
+               (is_signing(verb) && signing_needs_program(options));
 }
 
 static bool is_tree(const Session *session) {
@@ -92,7 +98,8 @@ static int ask(sd_bus *bus, const Session *session, const char *verb, json_t *op
         *ret_said = r != 0;
         if (r != 0 || handover->too_much)
                 return r != 0 ? r : NOBODY;
-        r = bus_call(bus, session, verb, options, handover, ret_result);
+        r = is_signing(verb) ? signing_call(bus, session, options, ret_result)
+                             : bus_call(bus, session, verb, options, handover, ret_result);
         left_undone = session->hook ? find_left_undone(*ret_result) : NULL;
         if (!left_undone)
                 return r;

@@ -17,28 +17,30 @@
 
 extern char **environ;
 
-enum {
-        WORDS_MAX = 64,
-        SOCKET_FD = 3, /* what the program finds its socket under */
-};
+enum { SOCKET_FD = 3 }; /* what the program finds its socket under */
 
 typedef struct Words {
-        char *items[WORDS_MAX + 1]; /* owned */
+        char **items; /* owned, as they are; the last one is NULL */
         size_t count;
 } Words;
 
 static void words_done(Words *words) {
         for (size_t i = 0; i < words->count; i++)
                 free(words->items[i]);
+        free(words->items);
 }
 
 /* TEXT is owned from now on; NULL: memory is short. */
 static bool add_word(Words *words, char *text) {
-        if (!text || words->count == WORDS_MAX) {
+        char **items = text ? reallocarray(words->items, words->count + 2, sizeof(*items)) : NULL;
+
+        if (!items) {
                 free(text);
                 return false;
         }
-        words->items[words->count++] = text;
+        items[words->count] = text;
+        items[++words->count] = NULL;
+        words->items = items;
         return true;
 }
 
@@ -55,23 +57,35 @@ static bool add_option(Words *words, const char *name, json_t *value) {
         return add_word(words, r < 0 ? NULL : word);
 }
 
-/* A toplevel is the one option that lanzad takes without a name. */
+/* What lanzad takes without a name. */
+static bool is_positional(const char *name) {
+        return strcmp(name, "toplevel") == 0 || strcmp(name, "files") == 0;
+}
+
 static bool add_options(Words *words, json_t *options) {
         const char *name;
         json_t *value;
         bool good = true;
 
-        json_object_foreach(options, name, value) if (strcmp(name, "toplevel") != 0) good =
+        json_object_foreach(options, name, value) if (!is_positional(name)) good =
                 good && add_option(words, name, value);
         return good;
 }
 
-static bool make_words(Words *words, const char *path, const Session *session, const char *verb, json_t *options) {
-        const char *toplevel = json_string_value(json_object_get(options, "toplevel"));
+static bool add_positional(Words *words, json_t *options) {
+        json_t *toplevel = json_object_get(options, "toplevel"), *files = json_object_get(options, "files"), *file;
+        bool good = (!toplevel && !files) || add_word(words, strdup("--"));
+        size_t i;
 
+        if (toplevel)
+                good = good && add_word(words, strdup(json_string_value(toplevel)));
+        json_array_foreach(files, i, file) good = good && add_word(words, strdup(json_string_value(file)));
+        return good;
+}
+
+static bool make_words(Words *words, const char *path, const Session *session, const char *verb, json_t *options) {
         return add_word(words, strdup(path)) && add_word(words, strdup("--oneshot")) && add_word(words, strdup(verb)) &&
-               add_options(words, session->own) && add_options(words, options) &&
-               (!toplevel || (add_word(words, strdup("--")) && add_word(words, strdup(toplevel))));
+               add_options(words, session->own) && add_options(words, options) && add_positional(words, options);
 }
 
 /* From its beginning. */

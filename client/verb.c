@@ -5,9 +5,17 @@
 
 /* In the order of the help. */
 static const Verb *const verbs[] = {
-        &setup_verb,       &status_verb,      &security_verb,           &list_verb,
-        &create_keys_verb, &enroll_keys_verb, &list_enrolled_keys_verb, &sync_verb,
-        &gc_verb,          &monitor_verb,
+        &setup_verb,
+        &status_verb,
+        &security_verb,
+        &list_verb,
+        &create_keys_verb,
+        &enroll_keys_verb,
+        &list_enrolled_keys_verb,
+        &sync_verb,
+        &gc_verb,
+        &sign_verb,
+        &monitor_verb,
 };
 
 const Verb *verb_at(size_t index) {

@@ -13,6 +13,7 @@ typedef enum OptionType {
         OPTION_BOOLEAN,
         OPTION_UNSIGNED,
         OPTION_STRING,
+        OPTION_STRINGS, /* as many as are given, an array; only without a name */
 } OptionType;
 
 typedef struct Option {
@@ -67,7 +68,7 @@ enum {
 };
 
 extern const Verb setup_verb, status_verb, security_verb, create_keys_verb, enroll_keys_verb, list_enrolled_keys_verb,
-        sync_verb, list_verb, gc_verb, monitor_verb;
+        sync_verb, list_verb, gc_verb, sign_verb, monitor_verb;
 
 /* By position; NULL past the end. */
 const Verb *verb_at(size_t index);

@@ -199,7 +199,7 @@ static const Option write_options[] = {WRITE_OPTIONS, {}};
 
 static const Option sync_options[] = {
         WRITE_OPTIONS,
-        {.name = "toplevel", .type = OPTION_STRING},
+        {.name = "toplevel", .type = OPTION_STRING, .argument = "[TOPLEVEL]"},
         {.name = "restub", .help = "give images that are there already the stub that new ones get"},
         {.name = "allow-unlisted", .help = "TOPLEVEL may be a system of the store that is in no profile"},
         {.name = "hook", .help = "for activation: fail only if TOPLEVEL could not be booted"},

@@ -48,6 +48,9 @@ _lanzactl() {
                 mapfile -t words < <(__lanzactl_verbs "$program")
         elif [[ $verb == sync ]]; then
                 mapfile -t words < <(__lanzactl_toplevels)
+        elif [[ $verb == sign ]]; then
+                compopt -o filenames 2>/dev/null || true # a name with a space is one word
+                mapfile -t words < <(compgen -f -- "$word")
         fi
         for i in "${words[@]}"; do
                 [[ $i == "$word"* ]] && COMPREPLY+=("$i")

@@ -43,4 +43,6 @@ end
 complete --command lanzactl --long-option variable --exclusive --arguments 'PK KEK db dbx' --condition '__lanzactl_verb_is list-enrolled-keys'
 complete --command lanzactl --long-option export --exclusive --arguments 'esl auth' --condition '__lanzactl_verb_is enroll-keys'
 complete --command lanzactl --long-option microsoft --exclusive --arguments 'all windows third-party option-rom' --condition '__lanzactl_verb_is enroll-keys setup'
+complete --command lanzactl --force-files --condition '__lanzactl_verb_is sign'
+complete --command lanzactl --long-option output --require-parameter --force-files --condition '__lanzactl_verb_is enroll-keys sign'
 complete --command lanzactl --long-option bits --exclusive --arguments '2048 4096' --condition '__lanzactl_verb_is create-keys'

@@ -3,6 +3,7 @@
 """A verb's result is the same whoever is asked: the service by a plain call, the service by lanzactl, or lanzad --oneshot. Each
 is asked on the same machine in the same state."""
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,8 +14,9 @@ sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from bus_machine import LANZACTL, Machine
-from private_bus import NAME, OBJECT, PrivateBus, plain
-from program_tests import run_tests
+from private_bus import NAME, OBJECT, PrivateBus, memory, plain
+from program_tests import STUB, run_tests
+from wire import ERROR
 
 
 # verb -> the members that serve it: (interface, member, the part of the result that a list is). setup is made of other verbs,
@@ -26,6 +28,7 @@ MEMBERS = {
     "sync": [("Esp", "Sync", None)],
     "gc": [("Esp", "CollectGarbage", None)],
     "status": [("Manager", "GetStatus", None)],
+    "sign": [("Esp", "SignImage", None)],
     "list": [("Esp", "ListGenerations", "generations"), ("Esp", "ListImages", "images"), ("Esp", "ListPartitions", "partitions")],
     "security": [("Security", "GetHostSecurityAttrs", "attributes")],
 }
@@ -76,7 +79,25 @@ def arguments(options):
     return ["a{sv}", str(len(words) // 3), *words]
 
 
+def sign_by_call(machine, options):
+    """A file is what the caller makes of it: the bytes are what the service has a part in."""
+    result = {"dry-run": "--dry-run" in options, "files": []}
+    with PrivateBus(machine.root, machine.firmware()) as bus:
+        wire = bus.wire()
+        for path in (Path(option) for option in options if not option.startswith("--")):
+            content = path.read_bytes()
+            reply = wire.call(NAME, OBJECT, f"{NAME}.Esp", "SignImage", "h", [0], fds=[memory(content)])
+            assert reply.type != ERROR, reply.values()
+            made = os.pread(wire.fds.pop(), 1 << 26, 0)
+            result["files"].append({"path": str(path), "signed": made != content})
+            if not result["dry-run"]:
+                path.write_bytes(made)
+    return 0, result
+
+
 def by_call(machine, verb, options):
+    if verb == "sign":
+        return sign_by_call(machine, options)
     result = {}
     with PrivateBus(machine.root, machine.firmware()) as bus:
         for interface, member, part in MEMBERS[verb]:
@@ -187,6 +208,17 @@ def test_firmware():
         assert len(compare(machine, "list-enrolled-keys", "--variable=KEK")["keys"]) == 3
 
 
+def test_sign():
+    with Resettable() as machine:
+        machine.prepare(["create-keys"])
+        for name in ("boot/EFI/tools/a.efi", "boot/EFI/tools/b.efi"):
+            machine.write(name, STUB.read_bytes())
+        first, second = (str(machine.root / f"boot/EFI/tools/{name}.efi") for name in "ab")
+        assert compare(machine, "sign", "--dry-run", first)["files"] == [{"path": first, "signed": True}]
+        machine.prepare(["sign", first])
+        assert [file["signed"] for file in compare(machine, "sign", first, second)["files"]] == [False, True]
+
+
 def test_reading():
     with Resettable() as machine:
         for verb in ("status", "list", "security"):
@@ -206,6 +238,7 @@ TESTS = {
     "sync-of-several-partitions": test_partitions,
     "gc": test_gc,
     "enroll-keys-and-list-enrolled-keys": test_firmware,
+    "sign": test_sign,
     "status-list-and-security": test_reading,
 }
 

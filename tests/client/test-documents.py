@@ -40,7 +40,7 @@ def options(*verb):
 
 def test_client_page():
     text = page("client/lanzactl.1")
-    assert len(verbs()) == 10
+    assert len(verbs()) == 11
     for verb in verbs():
         assert re.search(rf"^ +{verb}\b", text, re.MULTILINE), verb
         for option in options(verb):
@@ -84,6 +84,7 @@ def test_bash():
     assert complete("status", "--json", "=", "s") == ["short"]
     assert complete("enroll-keys", "--microsoft", "=", "w") == ["windows"]
     assert complete("gc", "") == []
+    assert complete("sign", "--dry-run", f"{SOURCE}/client/lanzactl.") == [f"{SOURCE}/client/lanzactl.1"]
 
 
 def complete_in_fish(line):
@@ -105,6 +106,8 @@ def test_fish():
     assert complete_in_fish("lanzactl status --json=s") == ["--json=short"]
     assert complete_in_fish("lanzactl enroll-keys --microsoft=w") == ["--microsoft=windows"]
     assert complete_in_fish("lanzactl gc ") == []
+    assert complete_in_fish(f"lanzactl sign {SOURCE}/client/lanzactl.") == [f"{SOURCE}/client/lanzactl.1"]
+    assert complete_in_fish(f"lanzactl gc {SOURCE}/client/lanzactl.") == []
 
 
 def complete_in_zsh(*words):
@@ -112,6 +115,7 @@ def complete_in_zsh(*words):
     script = f"""
 compset() {{ return 0 }}
 compadd() {{ shift; print -l -- $@ }}
+_files() {{ print files }}
 words=("$@") CURRENT=$# PREFIX=$words[-1]
 lanzactl_test() {{ source {SOURCE}/client/completions/_lanzactl }}
 lanzactl_test "$@" """
@@ -126,6 +130,7 @@ def test_zsh():
     assert complete_in_zsh("status", "--json=") == ["pretty", "short", "off"]
     assert "windows" in complete_in_zsh("enroll-keys", "--microsoft=w")
     assert complete_in_zsh("gc", "") == []
+    assert complete_in_zsh("sign", "") == complete_in_zsh("sign", "--output=") == ["files"]
 
 
 TESTS = {

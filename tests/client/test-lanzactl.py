@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from program_tests import BUILD, LANZAD, Tree, run_tests
 
 LANZACTL = BUILD / os.environ.get("LANZA_VARIANT", "san") / "lanzactl"
-VERBS = ["create-keys", "enroll-keys", "gc", "list", "list-enrolled-keys", "monitor", "security", "setup", "status", "sync"]
+VERBS = ["create-keys", "enroll-keys", "gc", "list", "list-enrolled-keys", "monitor", "security", "setup", "sign", "status", "sync"]
 # No bus of this machine is ever asked.
 ENVIRONMENT = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent", "TERM": "xterm", "LANZACTL_LANZAD": str(LANZAD)}
 ENVIRONMENT.pop("NO_COLOR", None)
@@ -131,6 +131,10 @@ def test_usage_errors():
         assert "takes a number" in usage("create-keys", f"--bits={value}"), value
     assert "too many" in usage("sync", "/nix/store/a", "/nix/store/b")
     assert "too many" in usage("gc", "/nix/store/a")
+    assert "file is missing" in usage("sign") and "file is missing" in usage("sign", "--output=a.efi")
+    assert "single one" in usage("sign", "--output=a.efi", "b.efi", "c.efi")
+    assert "256" in usage("sign", *["a.efi"] * 257)
+    assert "--files" in usage("sign", "--files=a.efi")
     assert "--json" in usage("status", "--json=yes")
     assert "lanzactl sync --help" in usage("sync", "--bogus")
 
@@ -142,7 +146,7 @@ def test_help():
     assert re.fullmatch(r"lanzactl \d+\.\d+\.\d+\n", run("--version")[0])
     for verb in VERBS:
         assert run(verb, "--help")[0].startswith(f"lanzactl {verb} [OPTIONS]")
-    assert "[TOPLEVEL]" in run("sync", "--help")[0]
+    assert "[TOPLEVEL]" in run("sync", "--help")[0] and " FILE...:" in run("sign", "--help")[0]
 
 
 def options_of(text, end):
@@ -223,7 +227,7 @@ def test_broken_programs():
 
 
 def test_arguments_are_handed_on():
-    with Machine(enroll_keys=answer(), sync=answer(), list_enrolled_keys=answer()) as machine:
+    with Machine(enroll_keys=answer(), sync=answer(), sign=answer(), list_enrolled_keys=answer()) as machine:
         options = ["--microsoft", "--timestamp", "12", "--yes-this-might-brick-my-machine", "--dry-run"]
         run("enroll-keys", *options, "--json=short", lanzad=machine.path)
         words = machine.calls()[0]
@@ -233,6 +237,9 @@ def test_arguments_are_handed_on():
         words = machine.calls()[0]
         assert words[0] == "sync" and words[-2:] == ["--", "--odd name"]
         assert set(words[1:-2]) == {"--keys=/k", "--root=/r", "--config=/c", "--timeout=3"}, words
+        files = [f"{i}.efi" for i in range(256)]
+        run("sign", "--dry-run", "--json=short", *files, lanzad=machine.path)
+        assert machine.calls() == [["sign", "--dry-run", "--", *files]]
         run("list-enrolled-keys", "--variable=db", lanzad=machine.path)
         assert machine.calls() == [["list-enrolled-keys", "--variable=db"]]
 

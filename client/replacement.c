@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/replacement.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/memory.h"
+
+enum { NAME_TRIES_MAX = 256 };
+
+static int check_regular(const struct stat *st) {
+        if (S_ISDIR(st->st_mode))
+                return -EISDIR;
+        return S_ISREG(st->st_mode) ? 0 : -EINVAL;
+}
+
+int replacement_open(Replacement *replacement, const char *path) {
+        replacement->source = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (replacement->source < 0 || fstat(replacement->source, &replacement->st) < 0)
+                return -errno;
+        return check_regular(&replacement->st);
+}
+
+/* PATH leads through no link at its end. */
+static int open_place(Replacement *replacement, const char *path) {
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+
+        if (!*name) {
+                free(folder);
+                return -EISDIR;
+        }
+        replacement->name = strdup(name);
+        if (folder && replacement->name)
+                replacement->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        free(folder);
+        return replacement->folder < 0 ? -errno : 0;
+}
+
+static int open_own_place(Replacement *replacement, const char *path) {
+        char *real = realpath(path, NULL);
+        int r;
+
+        if (!real)
+                return -errno;
+        r = open_place(replacement, real);
+        free(real);
+        return r;
+}
+
+/* A rename would put a file in place of a device, or of the link that /dev/stdout is. */
+static int open_other_place(Replacement *replacement, const char *path) {
+        struct stat st;
+        int r;
+
+        r = open_place(replacement, path);
+        if (r < 0)
+                return r;
+        if (fstatat(replacement->folder, replacement->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        r = check_regular(&st);
+        if (r >= 0) /* one that cannot be read is replaced all the same */
+                replacement->replaced =
+                        openat(replacement->folder, replacement->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        return r;
+}
+
+int replacement_place(Replacement *replacement, const char *path, const char *other, bool writes) {
+        int r;
+
+        r = other ? open_other_place(replacement, other) : open_own_place(replacement, path);
+        if (r < 0 || !writes)
+                return r;
+        return faccessat(replacement->folder, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+static int create_temporary(Replacement *replacement) {
+        int fd = -1;
+
+        for (unsigned tries = 0; tries < NAME_TRIES_MAX && fd < 0; tries++) {
+                snprintf(replacement->temporary, sizeof(replacement->temporary), ".lanzactl-%u-%u", (unsigned)getpid(),
+                         tries);
+                fd = openat(replacement->folder, replacement->temporary,
+                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+                if (fd < 0 && errno != EEXIST)
+                        break;
+        }
+        replacement->is_written = fd >= 0;
+        return fd < 0 ? -errno : fd;
+}
+
+/* Where a file system knows neither owners nor modes they are right already. */
+static int take_after(int fd, const struct stat *was) {
+        struct stat now;
+        int r;
+
+        r = fstat(fd, &now);
+        if (r >= 0 && (now.st_uid != was->st_uid || now.st_gid != was->st_gid))
+                r = fchown(fd, was->st_uid, was->st_gid);
+        if (r >= 0 && ((now.st_mode ^ was->st_mode) & 07777) != 0)
+                r = fchmod(fd, was->st_mode & 07777);
+        return r < 0 ? -errno : 0;
+}
+
+int replacement_write(Replacement *replacement, int memory) {
+        int fd = create_temporary(replacement), r;
+
+        if (fd < 0)
+                return fd;
+        r = memory_write(memory, fd);
+        if (r >= 0)
+                r = take_after(fd, &replacement->st);
+        if (r >= 0 && fsync(fd) < 0)
+                r = -errno;
+        close(fd);
+        return r;
+}
+
+int replacement_finish(Replacement *replacement) {
+        if (!replacement->is_written)
+                return 0;
+        if (renameat(replacement->folder, replacement->temporary, replacement->folder, replacement->name) < 0)
+                return -errno;
+        replacement->is_written = false;
+        return fsync(replacement->folder) < 0 ? -errno : 0;
+}
+
+static void close_any(int *fd) {
+        if (*fd >= 0)
+                close(*fd);
+}
+
+void replacement_done(Replacement *replacement) {
+        if (replacement->is_written)
+                unlinkat(replacement->folder, replacement->temporary, 0);
+        close_any(&replacement->source);
+        close_any(&replacement->folder);
+        close_any(&replacement->replaced);
+        free(replacement->name);
+        *replacement = REPLACEMENT_NONE;
+}
