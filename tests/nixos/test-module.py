@@ -158,9 +158,10 @@ def main():
             done = nix.run("--parse", SOURCE / path)
             assert done.returncode == 0, (path, done.stderr.decode())
 
-    def test_readme():
-        examples = re.findall(r"^```nix\n(.*?)^```", (SOURCE / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-        assert len(examples) >= 2
+    def test_examples():
+        examples = [example for name in ("README.md", "GUIDE.md")
+                    for example in re.findall(r"^```nix\n(.*?)^```", (SOURCE / name).read_text(), re.MULTILINE | re.DOTALL)]  # fmt: skip
+        assert len(examples) >= 5
         for text in examples:
             (folder / "example.nix").write_text(text)
             done = nix.run("--parse", folder / "example.nix")
@@ -322,7 +323,7 @@ def main():
         "bad-combinations-are-refused-with-the-way-out": test_refusals,
         "what-works-and-hurts-is-warned-of": test_warnings,
     }
-    tests = {"expressions-parse": test_parsing, "examples-of-the-readme-parse": test_readme}
+    tests = {"expressions-parse": test_parsing, "examples-in-the-documents-parse": test_examples}
     if LIBRARY:
         tests.update(evaluations)
     else:
