@@ -80,22 +80,30 @@ static bool has_better_counter(const char *a, const char *b) {
                strtoull((const char *)b_counter.data + 1, NULL, 10);
 }
 
-/* Another image of the same generation (and specialisation) and toplevel, whose boot counter the new one inherits: the
- * booted one, or the one with the best counter. NULL if there is none. */
+/* Whether IMAGE is of the same generation (and specialisation) and toplevel as WANTED, whose name is NAME. */
+static bool is_of_the_same(const Planner *planner, const EspImage *image, const WantedImage *wanted,
+                           const ImageName *name) {
+        ImageName other;
+
+        return image->our_form && image->error == 0 && image->facts.toplevel &&
+               strcmp(image->facts.toplevel, wanted->toplevel) == 0 &&
+               image_name_parse(image->name, planner->wanted->token, &other) >= 0 &&
+               span_equal(name->identity, other.identity);
+}
+
+/* Another image of the same generation and toplevel, whose boot counter the new one inherits: the booted one, or the
+ * one with the best counter. NULL if there is none. */
 static const EspImage *find_predecessor_in(const Planner *planner, const Inventory *inventory,
                                            const WantedImage *wanted) {
         const EspImage *found = NULL;
-        ImageName name, other;
+        ImageName name;
 
         if (image_name_parse(wanted->name, planner->wanted->token, &name) < 0)
                 return NULL;
         for (size_t i = 0; i < inventory->image_count; i++) {
                 const EspImage *image = &inventory->images[i];
 
-                if (!image->our_form || image->error < 0 || !image->facts.toplevel ||
-                    strcmp(image->facts.toplevel, wanted->toplevel) != 0 ||
-                    image_name_parse(image->name, planner->wanted->token, &other) < 0 ||
-                    !span_equal(name.identity, other.identity))
+                if (!is_of_the_same(planner, image, wanted, &name))
                         continue;
                 if (planner_is_booted(planner, image))
                         return image;
@@ -202,6 +210,16 @@ static int keep_image(Planner *planner, const WantedImage *wanted, size_t n) {
                                       wanted->title);
 }
 
+static bool starts(const EspImage *image, const WantedImage *wanted) {
+        return image->error == 0 && image->facts.toplevel && strcmp(image->facts.toplevel, wanted->toplevel) == 0;
+}
+
+/* A file of the wanted entry that starts nothing is of no use beside one that does. Nor does it hand "no counter" down:
+ * it does not show that anything was confirmed good, so its successor has tries again, under another name. */
+static bool is_useless(const EspImage *image, const WantedImage *wanted, bool is_kept) {
+        return !starts(image, wanted) && (is_kept || (wanted->tries > 0 && entry_name_counter(image->name).size == 0));
+}
+
 static void satisfy(Planner *planner, size_t n) {
         planner->satisfied[n] = true;
         planner->bootable++;
@@ -219,17 +237,21 @@ static int plan_image(Planner *planner, size_t n, Failure *failure) {
         r = find_image(planner, wanted, &kept, &replaced, &blocked);
         if (r < 0)
                 return r;
+        if (kept < 0 && planner->wanted->garbage_only)
+                return 0;
+        if (kept < 0 && (blocked || blocked_content))
+                return skip_image(planner, wanted, blocked_content ?: wanted->name, failure);
+        if (replaced >= 0 && is_useless(&planner->inventory->images[replaced], wanted, kept >= 0)) {
+                planner->fates[replaced] = FATE_GOES;
+                replaced = -1;
+        }
         if (kept >= 0) {
                 r = keep_image(planner, wanted, kept);
                 if (r >= 0 && blocked_content && !planner->wanted->garbage_only)
                         r = skip_image(planner, wanted, blocked_content, failure);
                 if (r < 0)
                         return r;
-        } else if (planner->wanted->garbage_only)
-                return 0;
-        else if (blocked || blocked_content)
-                return skip_image(planner, wanted, blocked_content ?: wanted->name, failure);
-        else {
+        } else {
                 if (replaced >= 0) {
                         planner->fates[replaced] = FATE_REPLACED;
                         planner->heirs[replaced] = n;
@@ -330,6 +352,42 @@ static bool is_ours(const Planner *planner, const EspImage *image) {
                 (image->facts.toplevel && string_list_contains(&planner->wanted->toplevels, image->facts.toplevel)));
 }
 
+/* The name of the file that will be there for the wanted image number N; NULL if there is none. */
+static const char *find_file(const Planner *planner, size_t n) {
+        const Plan *plan = planner->wanted->images_elsewhere ?: &planner->plan;
+        const WantedImage *wanted = &planner->wanted->images[n];
+
+        for (size_t i = 0; i < planner->inventory->image_count; i++)
+                if (planner->fates[i] == FATE_KEPT && planner->heirs[i] == n)
+                        return planner->inventory->images[i].name;
+        for (size_t i = 0; i < plan->step_count; i++)
+                if (plan->steps[i].kind == STEP_WRITE_IMAGE && plan->steps[i].image == wanted)
+                        return strrchr(plan->steps[i].path, '/') + 1;
+        for (size_t i = 0; i < plan->image_files.count; i++)
+                if (entry_name_equal(plan->image_files.items[i], wanted->name))
+                        return plan->image_files.items[i];
+        return NULL;
+}
+
+/* Whether IMAGE is how a generation was confirmed good, and the file that takes its place has yet to be. */
+static bool is_relied_on(const Planner *planner, const EspImage *image) {
+        if (entry_name_counter(image->name).size > 0)
+                return false;
+        for (size_t i = 0; i < planner->wanted->image_count; i++) {
+                const WantedImage *wanted = &planner->wanted->images[i];
+                const char *file = NULL;
+                ImageName name;
+
+                if (wanted->is_confirmed && planner->satisfied[i] &&
+                    image_name_parse(wanted->name, planner->wanted->token, &name) >= 0 &&
+                    is_of_the_same(planner, image, wanted, &name))
+                        file = find_file(planner, i);
+                if (file && entry_name_counter(file).size > 0)
+                        return true;
+        }
+        return false;
+}
+
 static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
         bool shielded, twin;
         int r;
@@ -350,7 +408,9 @@ static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
         if (r < 0 || twin)
                 return r;
         if (is_ours(planner, image)) {
-                *fate = planner_is_last_resort(planner, image->facts.toplevel) ? FATE_STAYS : FATE_GOES;
+                *fate = planner_is_last_resort(planner, image->facts.toplevel) || is_relied_on(planner, image)
+                                ? FATE_STAYS
+                                : FATE_GOES;
                 return 0;
         }
         if (image->error == 0 || image->error == -ENOEXEC)

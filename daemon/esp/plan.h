@@ -35,6 +35,8 @@ typedef struct WantedImage {
         bool is_default;
         size_t group;      /* the same for a generation and its specialisations: they go together */
         bool is_protected; /* never goes to make room; the default never does either */
+        bool is_confirmed; /* its generation was confirmed good, by an image without boot counter: such a file stays
+                            * until what takes its place has none either */
         int64_t made;      /* when its generation was, seconds since 1970: the oldest go first */
         void *source;      /* the caller's: how to build it (apply.h) */
 } WantedImage;

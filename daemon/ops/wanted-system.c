@@ -85,6 +85,7 @@ static int want_image(WantedSystem *system, const Generation *generation, size_t
         image->group = group;
         image->made = generation->made;
         image->is_protected = generation->is_booted || generation->is_confirmed;
+        image->is_confirmed = generation->is_confirmed;
         image->source = source;
         if (!image->name || !image->title || !image->toplevel)
                 return -ENOMEM;

@@ -104,6 +104,25 @@ static void test_damaged(Planning *planning, gconstpointer unused) {
         g_assert_true(g_str_has_suffix(cut, planning->plan.steps[0].counter_from));
 }
 
+/* An image without counter says that it was confirmed good; what can't be read says nothing. */
+static void test_damaged_without_counter(Planning *planning, gconstpointer unused) {
+        FakeGeneration counted = three;
+        g_autofree char *cut = image(&three);
+
+        counted.tries = 3;
+        want_generation(&planning->wanted, &counted);
+        volume_put_contents(&planning->volume, &three);
+        volume_write(&planning->volume, cut, "");
+        assert_plan(planning, "write-image", image_path(&counted, "+3"), "remove-image", image(&three), NULL);
+        volume_write(&planning->volume, cut, "MZ cut");
+        assert_plan(planning, "write-image", image_path(&counted, "+3"), "remove-image", image(&three), NULL);
+
+        /* And after a cut between the two. */
+        volume_put_image(&planning->volume, &three, "current", "+3");
+        assert_plan(planning, "remove-image", image(&three), NULL);
+        g_assert_cmpuint(planning->plan.warnings.count, ==, 0);
+}
+
 static void test_wrong_references(Planning *planning, gconstpointer unused) {
         FakeGeneration altered = three;
         g_autofree char *path = image(&three), *text = NULL;
@@ -355,6 +374,52 @@ static void test_new_key_booted(Planning *planning, gconstpointer unused) {
         assert_plan(planning, "remove-image", image(&three), NULL);
 }
 
+/* What was confirmed good stays beside its successor until that was, too, or another generation was. */
+static void test_confirmed_stays(Planning *planning, gconstpointer unused) {
+        FakeGeneration rekeyed = three;
+        g_autofree char *used_up = NULL, *confirmed = NULL;
+
+        rekeyed.key = "new key";
+        rekeyed.tries = 3;
+        used_up = image_path(&rekeyed, "+0-3");
+        want_generation(&planning->wanted, &rekeyed);
+        planning->wanted.images[0].is_confirmed = true;
+        volume_put_contents(&planning->volume, &three);
+        volume_put_image(&planning->volume, &three, "held", "");
+        volume_put_image(&planning->volume, &rekeyed, "current", "+0-3");
+        assert_plan(planning, NULL);
+
+        planning->wanted.images[0].is_confirmed = false;
+        assert_plan(planning, "remove-image", image(&three), NULL);
+
+        planning->wanted.images[0].is_confirmed = true;
+        g_assert_cmpint(unlinkat(planning->volume.fd, used_up, 0), ==, 0);
+        volume_put_image(&planning->volume, &rekeyed, "current", "");
+        assert_plan(planning, "remove-image", image(&three), NULL);
+
+        /* One with a counter says nothing. */
+        confirmed = image(&three);
+        g_assert_cmpint(unlinkat(planning->volume.fd, confirmed, 0), ==, 0);
+        volume_put_image(&planning->volume, &three, "held", "+1-2");
+        assert_plan(planning, "remove-image", image_path(&three, "+1-2"), NULL);
+}
+
+/* The new image gets the counter of the booted one, which was not confirmed yet. */
+static void test_confirmed_stays_beside_booted(Planning *planning, gconstpointer unused) {
+        FakeGeneration rekeyed = three, booted = three;
+
+        booted.key = "second key";
+        rekeyed.key = "new key";
+        rekeyed.tries = 3;
+        want_generation(&planning->wanted, &rekeyed);
+        planning->wanted.images[0].is_confirmed = true;
+        planning->wanted.booted_entry = fake_image_name(&booted);
+        volume_put_contents(&planning->volume, &three);
+        volume_put_image(&planning->volume, &three, "held", "");
+        volume_put_image(&planning->volume, &booted, "held", "+2-1");
+        assert_plan(planning, "write-image", image_path(&rekeyed, "+2-1"), NULL);
+}
+
 static void test_booted_by_toplevel(Planning *planning, gconstpointer unused) {
         want_generation(&planning->wanted, &three);
         volume_put(&planning->volume, &three);
@@ -480,6 +545,7 @@ int main(int argc, char **argv) {
         PLAN_TEST("a-new-entry-starts-with-its-tries", test_tries);
         PLAN_TEST("an-entry-keeps-its-boot-counter", test_counter_kept);
         PLAN_TEST("damaged-images-are-replaced-in-place", test_damaged);
+        PLAN_TEST("an-unreadable-image-without-counter-hands-none-down", test_damaged_without_counter);
         PLAN_TEST("an-image-that-refers-to-something-else-is-replaced", test_wrong_references);
         PLAN_TEST("an-image-not-signed-by-the-current-key-is-replaced", test_wrong_signer);
         PLAN_TEST("a-folder-in-place-of-an-image-skips-it", test_folder_in_place);
@@ -499,6 +565,8 @@ int main(int argc, char **argv) {
         PLAN_TEST("collecting-garbage-writes-nothing-and-leaves-each-generation-its-image", test_garbage_only);
         PLAN_TEST("a-new-key's-image-inherits-the-boot-counter", test_new_key);
         PLAN_TEST("the-booted-image-stays-until-its-successor-was-booted", test_new_key_booted);
+        PLAN_TEST("what-was-confirmed-good-stays-until-its-successor-was", test_confirmed_stays);
+        PLAN_TEST("what-was-confirmed-good-stays-beside-what-was-booted", test_confirmed_stays_beside_booted);
         PLAN_TEST("without-a-known-entry-all-images-of-the-booted-system-stay", test_booted_by_toplevel);
         PLAN_TEST("the-booted-image-is-not-rewritten", test_booted_is_not_rewritten);
         PLAN_TEST("a-reused-number-is-another-generation", test_reused_number);

@@ -135,6 +135,62 @@ static void test_confirmed(void) {
         assert_counter(machine, 4, ".efi");
 }
 
+/* Writes the image of a generation, as lanzaboote names it, beside ours; without boot counter. Owned. */
+static char *write_lanzaboote(const Machine *machine, unsigned number) {
+        g_autofree char *name = machine_image_of(machine, number, NULL), *content = NULL;
+        g_autofree char *from = g_build_filename(machine->root, "boot/EFI/Linux", name, NULL);
+        g_autofree char *hash = g_strnfill(52, 'q'), *to = NULL;
+        char *other = g_strdup_printf("nixos-generation-%u-%s.efi", number, hash);
+        size_t size;
+
+        to = g_build_filename(machine->root, "boot/EFI/Linux", other, NULL);
+        g_assert_true(g_file_get_contents(from, &content, &size, NULL));
+        g_assert_true(g_file_set_contents(to, content, size, NULL));
+        return other;
+}
+
+/* It has no counter: it was confirmed good, or nobody counted. Ours was not confirmed yet. */
+static void test_lanzaboote(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_counting(/* has_firmware= */ false);
+        g_autofree char *theirs = NULL;
+
+        set_counter(machine, 1, "+3");
+        machine->settings.limit = 1;
+        theirs = write_lanzaboote(machine, 3);
+        sync_well(machine);
+        g_assert_true(machine_has_file(machine, "EFI/Linux", theirs));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-generation-3-"), ==, 2);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 3);
+        assert_writes_nothing(machine);
+        outcome_free(machine_run_status(machine, 0, "gc", NULL));
+        g_assert_true(machine_has_file(machine, "EFI/Linux", theirs));
+
+        /* A newer one is confirmed. */
+        set_counter(machine, 4, "");
+        sync_well(machine);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 1);
+        assert_counter(machine, 4, ".efi");
+        assert_writes_nothing(machine);
+}
+
+/* What stands for the generation that was confirmed good is rewritten: it is not, until it boots again. The one that
+ * was before it stays as long. */
+static void test_empty(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_counting(/* has_firmware= */ false);
+        g_autofree char *name = NULL, *path = NULL;
+
+        set_counter(machine, 4, "");
+        name = machine_image_of(machine, 4, NULL);
+        path = g_build_filename(machine->root, "boot/EFI/Linux", name, NULL);
+        g_assert_true(g_file_set_contents(path, "", 0, NULL));
+        machine->settings.limit = 1;
+        sync_well(machine);
+        assert_counter(machine, 4, "+3.efi");
+        assert_counter(machine, 1, ".efi");
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 2);
+        assert_writes_nothing(machine);
+}
+
 static void test_gc(void) {
         _cleanup_(machine_freep) Machine *machine = machine_counting(/* has_firmware= */ false);
 
@@ -187,6 +243,8 @@ int main(int argc, char *argv[]) {
         TEST("switching-it-off-or-on-changes-no-name", test_switched);
         TEST("new-stubs-and-new-keys-keep-counters", test_renewed);
         TEST("the-newest-confirmed-generation-stays-over-the-limit", test_confirmed);
+        TEST("lanzaboote's-image-without-counter-stays-until-ours-was-confirmed", test_lanzaboote);
+        TEST("an-empty-image-was-not-confirmed-and-nor-is-its-successor", test_empty);
         TEST("the-newest-confirmed-generation-is-no-garbage", test_gc);
         TEST("without-counting-nothing-counts-as-confirmed", test_unconfirmed);
         TEST("a-number-given-anew-was-not-confirmed", test_reused_number);

@@ -141,6 +141,41 @@ static bool names_file(World *world, GPtrArray *images, const char *path) {
         return false;
 }
 
+/* Whether a boot of GENERATION was confirmed good, as far as names tell: an image without counter starts it. */
+static bool was_confirmed(GPtrArray *images, const Generation *generation) {
+        g_autofree char *toplevel = generation_toplevel(generation, false),
+                        *special = generation_toplevel(generation, true);
+
+        for (unsigned i = 0; i < images->len; i++) {
+                JudgedImage *image = images->pdata[i];
+
+                if (!image->problem && g_regex_match_simple(WORLD_OUR_IMAGE, image->name, 0, 0) &&
+                    image_number(image->name) == generation->number &&
+                    (g_strcmp0(image->toplevel, toplevel) == 0 || g_strcmp0(image->toplevel, special) == 0))
+                        return true;
+        }
+        return false;
+}
+
+/* Where boots are counted the newest generation that was confirmed good still is: the machine falls back to it. */
+static void check_confirmed(World *world, GPtrArray *before, GPtrArray *after) {
+        for (unsigned work = 0; work < 2 && world->machine->settings.tries > 0; work++) {
+                Generation *newest = NULL;
+                g_autofree char *title = NULL;
+
+                for (unsigned i = 0; i < world->generations->len; i++) {
+                        Generation *generation = world_generation(world, i);
+
+                        if (generation->is_work == work && !generation->is_broken &&
+                            was_confirmed(before, generation) && (!newest || generation->number > newest->number))
+                                newest = generation;
+                }
+                title = newest ? generation_title_of(newest) : NULL;
+                if (newest && !was_confirmed(after, newest))
+                        world_complain(world, "%s was confirmed good, and is no more", title);
+        }
+}
+
 static bool is_left_out(char **left_out, const Generation *generation) {
         g_autofree char *title = generation_title_of(generation);
 
@@ -238,6 +273,7 @@ static void check_invariant(World *world, GPtrArray *before, GPtrArray *after) {
         check_images(world, after);
         check_foreign(world);
         check_entries(world);
+        check_confirmed(world, before, after);
         if (world->booted_entry && has_entry(before, world->booted_entry) && !has_entry(after, world->booted_entry))
                 world_complain(world, "%s, which was booted, is gone", world->booted_entry);
 }

@@ -437,10 +437,7 @@ static void lose_image(World *world, const Event *event) {
         if (!image || strcmp(image->entry, world->booted_entry ?: "") == 0 ||
             g_strcmp0(image->toplevel, world->booted_toplevel) == 0 || !g_regex_match(ours, image->entry, 0, NULL))
                 return;
-        /* An empty file without counter says nothing of its generation, and its successor that it was confirmed: while
-         * boots are counted the two runs after it differ in which generation is the newest confirmed one. */
-        world->has_empty = world->has_empty || (event->b % 2 == 1 && world->machine->settings.tries == 0);
-        if (event->b % 2 == 1 && world->machine->settings.tries == 0)
+        if (event->b % 2 == 1)
                 g_assert_cmpint(truncate(path, 0), ==, 0);
         else
                 g_assert_cmpint(g_unlink(path), ==, 0);
@@ -470,8 +467,7 @@ void world_change(World *world, const Event *event) {
                 world->machine->settings.limit = event->a % 5;
                 break;
         case TRIES:
-                if (!world->has_empty)
-                        world->machine->settings.tries = event->a % 4;
+                world->machine->settings.tries = event->a % 4;
                 break;
         case FOREIGN:
                 write_foreign(world, event);

@@ -57,7 +57,6 @@ typedef struct World {
         unsigned current;    /* id, of "system" */
         unsigned next_id;
         bool is_small;
-        bool has_empty; /* an image was cut to nothing */
         unsigned key, stub, files;
         GHashTable *foreign; /* path -> hash */
         char *booted_entry;  /* file name without counter; NULL: not known */
