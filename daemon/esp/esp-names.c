@@ -2,6 +2,7 @@
 #include "daemon/esp/esp-names.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,10 +196,15 @@ static char *clean_part(const char *text, size_t maximum) {
         return part;
 }
 
+/* The default profile is in no name. */
+static bool is_named_profile(const char *profile) {
+        return profile && *profile && strcmp(profile, "system") != 0;
+}
+
 int image_name_format(const char *token, const char *profile, uint64_t generation, const char *specialisation,
                       const Sha256 *hash, char **ret) {
         _cleanup_(free_pointer) char *profile_part = NULL, *specialisation_part = NULL, *text = NULL;
-        bool has_profile = profile && *profile && strcmp(profile, "system") != 0;
+        bool has_profile = is_named_profile(profile);
         char *name;
 
         if (generation == 0)
@@ -215,6 +221,29 @@ int image_name_format(const char *token, const char *profile, uint64_t generatio
                 return -ENOMEM;
         *ret = name;
         return 0;
+}
+
+/* Takes PROFILE with its dash off the front of *TEXT, as clean_part() writes it. */
+static bool take_profile(Span *text, const char *profile) {
+        size_t length = strnlen(profile, ESP_NAME_PART_MAX);
+
+        if (text->size < length)
+                return false;
+        for (size_t i = 0; i < length; i++)
+                if (text->data[i] != (is_name_character(profile[i]) ? profile[i] : '_'))
+                        return false;
+        *text = (Span){text->data + length, text->size - length};
+        return take_prefix(text, "-");
+}
+
+bool image_name_is_of(const ImageName *name, const char *token, const char *profile, uint64_t generation) {
+        char number[sizeof("generation-18446744073709551615")];
+        Span text = name->identity;
+
+        snprintf(number, sizeof(number), "generation-%" PRIu64, generation);
+        return take_prefix(&text, token ?: ESP_TOKEN_DEFAULT) && take_prefix(&text, "-") &&
+               (!is_named_profile(profile) || take_profile(&text, profile)) && take_prefix(&text, number) &&
+               (text.size == 0 || span_starts_with(text, span_from_string("-specialisation-")));
 }
 
 /* The offset of ".efi" in any case at the end of NAME, or its length if it does not end so. */

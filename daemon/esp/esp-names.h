@@ -58,6 +58,10 @@ int image_name_parse(const char *name, const char *token, ImageName *ret);
 int image_name_format(const char *token, const char *profile, uint64_t generation, const char *specialisation,
                       const Sha256 *hash, char **ret);
 
+/* Whether NAME, parsed with TOKEN, is what image_name_format() makes for this generation of PROFILE, whichever
+ * specialisation and hash. */
+bool image_name_is_of(const ImageName *name, const char *token, const char *profile, uint64_t generation);
+
 /* Whether TOKEN can begin a name: [A-Za-z0-9_.], 1 to ESP_TOKEN_MAX characters. No dash: what follows one could be
  * taken for a profile of another install whose token is shorter. */
 bool image_token_valid(const char *token);

@@ -280,30 +280,16 @@ int planner_write_images(Planner *planner, Failure *failure) {
 }
 
 /* Whether IMAGE is of a generation whose document could not be read. */
-static int is_shielded(const Planner *planner, const EspImage *image, bool *ret) {
+static bool is_shielded(const Planner *planner, const EspImage *image) {
         const Wanted *wanted = planner->wanted;
-        static const Sha256 any;
-        ImageName name, shield;
-        int r;
+        ImageName name;
 
-        *ret = false;
         if (image_name_parse(image->name, wanted->token, &name) < 0)
-                return 0;
-        for (size_t i = 0; i < wanted->shielded_count && !*ret; i++) {
-                _cleanup_(free_pointer) char *text = NULL;
-                Span rest;
-
-                r = image_name_format(wanted->token, wanted->shielded[i].profile, wanted->shielded[i].generation, NULL,
-                                      &any, &text);
-                if (r < 0)
-                        return r;
-                r = image_name_parse(text, wanted->token, &shield);
-                if (r < 0 || !span_starts_with(name.identity, shield.identity))
-                        continue;
-                rest = (Span){name.identity.data + shield.identity.size, name.identity.size - shield.identity.size};
-                *ret = rest.size == 0 || span_starts_with(rest, span_from_string("-specialisation-"));
-        }
-        return 0;
+                return false;
+        for (size_t i = 0; i < wanted->shielded_count; i++)
+                if (image_name_is_of(&name, wanted->token, wanted->shielded[i].profile, wanted->shielded[i].generation))
+                        return true;
+        return false;
 }
 
 bool planner_is_shielded(const Planner *planner, const char *profile, uint64_t generation) {
@@ -389,7 +375,7 @@ static bool is_relied_on(const Planner *planner, const EspImage *image) {
 }
 
 static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
-        bool shielded, twin;
+        bool twin;
         int r;
 
         *fate = FATE_STAYS;
@@ -399,11 +385,8 @@ static int judge_image(Planner *planner, const EspImage *image, Fate *fate) {
                         *fate = FATE_GOES;
                 return r;
         }
-        if (!image->regular || !image->our_form || planner_is_booted(planner, image))
+        if (!image->regular || !image->our_form || planner_is_booted(planner, image) || is_shielded(planner, image))
                 return 0;
-        r = is_shielded(planner, image, &shielded);
-        if (r < 0 || shielded)
-                return r;
         r = is_twin(planner, image, &twin);
         if (r < 0 || twin)
                 return r;

@@ -12,11 +12,12 @@ typedef struct Search {
 
 /* A number may have been given anew, and a toplevel may be of several generations: both must agree. */
 static bool is_image_of(const Search *search, const EspImage *image, const Generation *generation) {
+        const char *token = search->context->settings->entry_token;
         ImageName name;
 
         return image->facts.toplevel && boot_variant_list_find(&generation->variants, image->facts.toplevel) &&
-               image_name_parse(image->name, search->context->settings->entry_token, &name) >= 0 &&
-               name.generation == generation->number;
+               image_name_parse(image->name, token, &name) >= 0 &&
+               image_name_is_of(&name, token, generation->profile, generation->number);
 }
 
 static bool did_boot(void *userdata, const Generation *generation) {

@@ -117,6 +117,36 @@ static void test_image_format(void) {
         }
 }
 
+/* Whether an image that is made for one generation is taken for one of another. */
+static bool is_of(const char *made_profile, uint64_t made_number, const char *specialisation, const char *profile,
+                  uint64_t number) {
+        static const Sha256 hash;
+        g_autofree char *text = NULL;
+        ImageName name;
+
+        g_assert_cmpint(image_name_format("laptop", made_profile, made_number, specialisation, &hash, &text), ==, 0);
+        g_assert_cmpint(image_name_parse(text, "laptop", &name), ==, 0);
+        g_assert_false(image_name_is_of(&name, NULL, profile, number));
+        return image_name_is_of(&name, "laptop", profile, number);
+}
+
+static void test_image_of(void) {
+        static const char ambiguous[] = "generation-1-specialisation-x";
+        g_autofree char *longest = g_strnfill(200, 'p'), *other = g_strnfill(3, 'p');
+
+        g_assert_true(is_of(NULL, 12, NULL, "", 12));
+        g_assert_true(is_of("system", 12, "x", NULL, 12));
+        g_assert_false(is_of(NULL, 12, NULL, NULL, 1));
+        g_assert_false(is_of(NULL, 1, NULL, NULL, 12));
+        g_assert_true(is_of("w\303\266rk", 12, "x", "w\303\266rk", 12));
+        g_assert_false(is_of("work", 12, NULL, "", 12));
+        g_assert_false(is_of("", 12, NULL, "work", 12));
+        g_assert_false(is_of("work", 12, NULL, "wor", 12));
+        g_assert_true(is_of(longest, 12, NULL, longest, 12));
+        g_assert_false(is_of(longest, 12, NULL, other, 12));
+        g_assert_true(is_of(ambiguous, 7, NULL, ambiguous, 7));
+}
+
 static void test_image_longest(void) {
         g_autofree char *long_text = g_strnfill(300, 'x'), *name = NULL, *counted = NULL;
         Sha256 hash = {};
@@ -251,6 +281,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/esp/names/another-install's-token-is-not-ours", test_image_token);
         g_test_add_func("/esp/names/what-is-nearly-an-image-name-is-refused", test_image_refused);
         g_test_add_func("/esp/names/a-formatted-image-name-parses-to-what-it-was-made-of", test_image_format);
+        g_test_add_func("/esp/names/an-image-is-of-the-profile-and-generation-that-its-name-was-made-for",
+                        test_image_of);
         g_test_add_func("/esp/names/the-longest-image-name-fits-with-its-counter", test_image_longest);
         g_test_add_func("/esp/names/entries-are-equal-whatever-their-counter-and-case", test_entries);
         g_test_add_func("/esp/names/a-content-name-tells-kind-version-hash", test_contents);

@@ -235,6 +235,22 @@ static void test_used_up(void) {
         assert_counter(machine, 4, "+0-3.efi");
 }
 
+/* Of this profile nothing is known to have booted, though it has an image of that number and toplevel. */
+static void test_other_profile(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_counting(/* has_firmware= */ false);
+
+        set_counter(machine, 1, "+3");
+        for (unsigned number = 1; number <= 2; number++)
+                machine_add_generation(machine, &(MachineGeneration){.number = number, .profile = "work"});
+        machine_symlink(machine, "/nix/store/system-1", "nix/var/nix/profiles/system-profiles/work-1-link");
+        sync_well(machine);
+        set_counter(machine, 1, "");
+        machine->settings.limit = 1;
+        sync_well(machine);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-work-generation-1-"), ==, 0);
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", "nixos-generation-1-"), ==, 1);
+}
+
 #define TEST(name, function) g_test_add_func("/ops/counting/" name, function)
 
 int main(int argc, char *argv[]) {
@@ -248,6 +264,7 @@ int main(int argc, char *argv[]) {
         TEST("the-newest-confirmed-generation-is-no-garbage", test_gc);
         TEST("without-counting-nothing-counts-as-confirmed", test_unconfirmed);
         TEST("a-number-given-anew-was-not-confirmed", test_reused_number);
+        TEST("another-profile's-generation-of-that-number-was-not-confirmed", test_other_profile);
         TEST("tells-that-the-default-has-no-tries-left", test_used_up);
         return g_test_run();
 }

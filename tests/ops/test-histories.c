@@ -151,6 +151,7 @@ static bool was_confirmed(GPtrArray *images, const Generation *generation) {
 
                 if (!image->problem && g_regex_match_simple(WORLD_OUR_IMAGE, image->name, 0, 0) &&
                     image_number(image->name) == generation->number &&
+                    g_str_has_prefix(image->name, "nixos-work-") == generation->is_work &&
                     (g_strcmp0(image->toplevel, toplevel) == 0 || g_strcmp0(image->toplevel, special) == 0))
                         return true;
         }
