@@ -24,8 +24,12 @@ presetdir ?= $(prefix)/lib/systemd/system-preset
 touch ?= /usr/bin/touch
 rm ?= /usr/bin/rm
 mkdir ?= /usr/bin/mkdir
+cp ?= /usr/bin/cp
+mv ?= /usr/bin/mv
 # Where systemd has its boot loader.
 loaderdir ?= /usr/lib/systemd/boot/efi
+# Where fwupd looks for its EFI helper.
+fwupddir ?= /usr/libexec/fwupd/efi
 
 CC ?= gcc
 ifeq ($(origin CC),default)
@@ -79,6 +83,7 @@ format: ## Format the C code
 # $(call install_text,FILE,PLACE): with the places that this build has. The files in the tree name the default ones.
 install_text = install -D -m 644 $(1) $(DESTDIR)$(2) && sed -i \
 	-e 's,@sbindir@,$(sbindir),g' -e 's,@bindir@,$(bindir),g' -e 's,@touch@,$(touch),g' -e 's,@rm@,$(rm),g' -e 's,@mkdir@,$(mkdir),g' \
+	-e 's,@cp@,$(cp),g' -e 's,@mv@,$(mv),g' -e 's,/usr/libexec/fwupd/efi,$(fwupddir),g' \
 	-e 's,/usr/lib/lanzad/,$(libdir)/lanzad/,g' -e 's,/usr/lib/systemd/boot/efi/,$(loaderdir)/,g' \
 	-e 's,/usr/share/doc/lanzad/,$(docdir)/,g' -e 's,/usr/share/dbus-1/,$(datadir)/dbus-1/,g' $(DESTDIR)$(2)
 
@@ -102,6 +107,8 @@ install: all ## Install below DESTDIR and prefix
 	$(call install_text,units/lanzad-sign-images.service,$(unitdir)/lanzad-sign-images.service)
 	$(call install_text,units/lanzad-enroll-keys.service,$(unitdir)/lanzad-enroll-keys.service)
 	$(call install_text,units/lanzad-leave-keys.service,$(unitdir)/lanzad-leave-keys.service)
+	$(call install_text,units/lanzad-sign-fwupd.service,$(unitdir)/lanzad-sign-fwupd.service)
+	$(call install_text,units/fwupd.service.d/lanzad.conf,$(unitdir)/fwupd.service.d/lanzad.conf)
 	install -D -m 644 units/lanzad.preset $(DESTDIR)$(presetdir)/90-lanzad.preset
 	install -D -m 644 -t $(DESTDIR)$(docdir) units/esp-path.conf units/reboot-after-enrollment.conf
 	$(call install_text,units/lanzad.conf,$(sysconfdir)/lanza/lanzad.conf)

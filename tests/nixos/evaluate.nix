@@ -26,7 +26,10 @@ let
     modules = [
       ./options.nix
       ../../units/nixos/module.nix
-      { systemd.package = package "systemd"; }
+      {
+        systemd.package = package "systemd";
+        services.fwupd.package = package "fwupd" // { fwupd-efi = package "fwupd-efi"; };
+      }
       configuration
     ];
   };
@@ -46,5 +49,6 @@ in
   inherit (config.systemd) services targets;
   tmpfiles = config.systemd.tmpfiles.rules;
   polkit = config.security.polkit;
+  capsules = config.services.fwupd.uefiCapsuleSettings;
   checks = config.system.preSwitchChecks or { };
 }

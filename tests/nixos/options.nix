@@ -77,6 +77,10 @@ in
     security.polkit = enable // {
       extraConfig = option types.lines "";
     };
+    services.fwupd = enable // {
+      package = mkOption { type = types.package; };
+      uefiCapsuleSettings = option (types.attrsOf types.unspecified) { };
+    };
     services.dbus.packages = option (types.listOf types.path) [ ];
     systemd = {
       package = mkOption { type = types.package; };

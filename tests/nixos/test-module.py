@@ -249,6 +249,20 @@ def main():
         rules = made["polkit"]["extraConfig"]
         assert made["polkit"]["enable"] and 'subject.isInGroup("secureboot")' in rules, rules
 
+    def test_fwupd():
+        made = nix.evaluate(DEFAULT, 'services.fwupd.enable = true; boot.lanzaboote.pkiBundle = "/keys";')
+        assert made["refused"] == [] and made["capsules"] == {"DisableShimForSecureBoot": True}, made
+        helpers = "/nix/store/fwupd-efi/libexec/fwupd/efi"
+        signing, fwupd = made["services"]["lanzad-sign-fwupd"], made["services"]["fwupd"]
+        assert signing["environment"] == {"HELPERS": helpers} and signing["unitConfig"] == {"RequiresMountsFor": "/keys"}, signing
+        # What the drop-in file says elsewhere, with this system's place.
+        text = (SOURCE / "units/fwupd.service.d/lanzad.conf").read_text().replace("/usr/libexec/fwupd/efi", helpers)
+        assert fwupd["serviceConfig"] == {"BindReadOnlyPaths": re.findall(r"^BindReadOnlyPaths=(.*)$", text, re.MULTILINE)}, fwupd
+        assert fwupd["wants"] == fwupd["after"] == re.findall(r"^Wants=(.*)$", text, re.MULTILINE), fwupd
+        for off in ("services.fwupd.enable = true; boot.lanzaboote.fwupd.enable = false;", "boot.lanzaboote.fwupd.enable = true;"):
+            made = nix.evaluate(DEFAULT, off)
+            assert sorted(made["services"]) == ["lanzad"] and made["capsules"] == {}, made
+
     def check_switch(action, *expected):
         """What the check before a switch runs, with a lanzactl that says with which words."""
         script = nix.evaluate(EVERYTHING)["checks"]["lanzad"].replace("/nix/store/lanzad/bin/lanzactl", "echo")
@@ -318,6 +332,7 @@ def main():
         "nothing-is-set-where-it-is-off": test_off,
         "options-of-lanzaboote-mean-the-same": test_from_lanzaboote,
         "every-option-reaches-what-it-is-for": test_everything,
+        "the-helper-of-fwupd-is-signed-where-there-is-fwupd": test_fwupd,
         "the-check-before-a-switch-asks-what-activation-would-do": test_switch_check,
         "the-rule-for-a-group-names-actions-that-there-are": test_polkit,
         "bad-combinations-are-refused-with-the-way-out": test_refusals,

@@ -65,7 +65,8 @@ class Package:
         command = ["unshare", "--mount", "--net", "sh", "-c", BUILD, "sh", self.folder, f"PATH={bin_folder}", f"TMPDIR={self.folder}",
                    "CC=cc", f"prefix={OUT}", bin_folder / "nice", "make", "-j2", "install", f"EFI_INCLUDE={self.folder}/efi",
                    "CFLAGS=-g0", f"DESTDIR={self.folder}/installed", f"prefix={OUT}", f"sbindir={OUT}/bin", f"sysconfdir={OUT}/etc",
-                   f"loaderdir={SYSTEMD}/lib/systemd/boot/efi", f"touch={COREUTILS}/bin/touch", f"rm={COREUTILS}/bin/rm", f"mkdir={COREUTILS}/bin/mkdir"]  # fmt: skip
+                   f"loaderdir={SYSTEMD}/lib/systemd/boot/efi", f"touch={COREUTILS}/bin/touch", f"rm={COREUTILS}/bin/rm", f"mkdir={COREUTILS}/bin/mkdir",
+                   f"cp={COREUTILS}/bin/cp", f"mv={COREUTILS}/bin/mv", "fwupddir=/run/no-fwupd"]  # fmt: skip
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         assert done.returncode == 0, done.stdout.decode()
 
@@ -124,7 +125,7 @@ def main():
                 assert "/sbin" not in line, f"{path}: {line}"
         unit = package.read("lib/systemd/system/lanzad.service")
         assert re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE) == [f"{OUT}/bin/lanzad"], unit
-        for name in ("generate-keys", "sign-images", "enroll-keys", "leave-keys"):
+        for name in ("generate-keys", "sign-images", "enroll-keys", "leave-keys", "sign-fwupd"):
             started = re.findall(r"^Exec\w+=(\S+)", package.read(f"lib/systemd/system/lanzad-{name}.service"), re.MULTILINE)
             assert len(started) >= 2, started
             assert {path.rpartition("/")[0] for path in started} <= {f"{OUT}/bin", f"{COREUTILS}/bin"}, started

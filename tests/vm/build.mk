@@ -6,7 +6,7 @@ PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux
 # What the machine gets of lanzad is what `make install` installs.
 FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/meterx64.efi $(B)/vm/older/lanzad $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
 
-$(B)/vm/installed: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi Makefile $(wildcard units/lanzad* units/*.conf dbus/*)
+$(B)/vm/installed: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi Makefile $(wildcard units/lanzad* units/*.conf units/*.d/* dbus/*)
 	@rm -rf $(B)/vm/root
 	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(B)/vm/root) prefix=/usr sysconfdir=/etc
 	@touch $@

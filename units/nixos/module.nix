@@ -123,6 +123,7 @@ let
 in
 {
   imports = [
+    ./fwupd.nix
     (removed [ "enrollKeys" ] "Keys are enrolled by `lanzactl setup`.")
     (removed [ "autoEnrollKeys" "includeFirmwareBuiltinKeys" ] ''
       lanzad does not enroll the firmware's default keys. What is in the firmware's variables when keys are enrolled stays there.

@@ -56,6 +56,10 @@ stdenv.mkDerivation {
     "touch=${coreutils}/bin/touch"
     "rm=${coreutils}/bin/rm"
     "mkdir=${coreutils}/bin/mkdir"
+    "cp=${coreutils}/bin/cp"
+    "mv=${coreutils}/bin/mv"
+    # Only the module knows which fwupd there is.
+    "fwupddir=/run/no-fwupd"
     "loaderdir=${systemd}/lib/systemd/boot/efi"
     "EFI_INCLUDE=${gnu-efi}/include/efi"
     "LLD_LINK=${llvm.lld}/bin/lld-link"
@@ -64,6 +68,11 @@ stdenv.mkDerivation {
   ];
   buildFlags = [ "all" ];
   enableParallelBuilding = true;
+
+  # The module says it all.
+  postInstall = ''
+    rm -r $out/lib/systemd/system/fwupd.service.d
+  '';
 
   # strip(1) would move what stands in front of the stub's first section. The stub as it was built:
   postFixup = ''
