@@ -47,25 +47,41 @@ int sync_volume_lock(const SyncRun *run, SyncVolume *volume, Failure *failure) {
         return r;
 }
 
+typedef struct VerifiedBinary {
+        Buffer bytes;
+        int verdict; /* of authenticode_verify() */
+} VerifiedBinary;
+
+/* The same bytes, which is what both places usually hold, are verified once. */
+static int verify_binary(Buffer *bytes, Certificate *certificate, VerifiedBinary *last) {
+        if (last->bytes.size == 0 || !span_equal(buffer_span(bytes), buffer_span(&last->bytes))) {
+                buffer_done(&last->bytes);
+                last->bytes = TAKE_STRUCT(*bytes);
+                last->verdict = authenticode_verify(buffer_span(&last->bytes), certificate);
+        }
+        return last->verdict;
+}
+
 /* A boot loader that says it is signed by us, and whose signature is not good any more, is damaged: it would not run.
  */
 static int verify_loaders(const SyncRun *run, SyncVolume *volume) {
-        for (LoaderPlace place = 0; place < LOADER_PLACES; place++) {
+        VerifiedBinary last = {};
+        int r = 0;
+
+        for (LoaderPlace place = 0; place < LOADER_PLACES && r != -ENOMEM; place++) {
                 EspLoader *loader = &volume->inventory.loaders[place];
-                _cleanup_(buffer_done) Buffer binary = {};
-                int r;
+                _cleanup_(buffer_done) Buffer bytes = {};
 
                 if (loader->error < 0 || !loader->signed_by_current)
                         continue;
-                r = file_read(volume->partition->volume.fd, loader->path, BINARY_MAX_BYTES, &binary);
+                r = file_read(volume->partition->volume.fd, loader->path, BINARY_MAX_BYTES, &bytes);
                 if (r >= 0)
-                        r = authenticode_verify(buffer_span(&binary), signer_certificate(run->builder.signer));
-                if (r == -ENOMEM)
-                        return r;
+                        r = verify_binary(&bytes, signer_certificate(run->builder.signer), &last);
                 if (r < 0)
                         loader->error = r;
         }
-        return 0;
+        buffer_done(&last.bytes);
+        return r == -ENOMEM ? r : 0;
 }
 
 int sync_volume_read(const SyncRun *run, SyncVolume *volume, Failure *failure) {

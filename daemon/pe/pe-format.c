@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/pe/pe-format.h"
 
+#include <endian.h>
+#include <string.h>
+
 void pe_write_u16(uint8_t *file, uint64_t offset, uint16_t value) {
         file[offset] = value;
         file[offset + 1] = value >> 8;
@@ -15,14 +18,19 @@ uint64_t pe_align(uint64_t value, uint64_t alignment) {
         return (value + alignment - 1) & ~(alignment - 1);
 }
 
+/* In ones' complement it does not matter how many of the 16-bit words are added at a time. */
 uint32_t pe_checksum(Span file) {
         uint64_t sum = 0;
-        size_t even = file.size & ~(size_t)1;
+        size_t i = 0;
 
-        for (size_t i = 0; i < even; i += 2)
-                sum += file.data[i] | file.data[i + 1] << 8;
-        if (even < file.size)
-                sum += file.data[even];
+        for (; file.size - i >= sizeof(uint32_t); i += sizeof(uint32_t)) {
+                uint32_t words;
+
+                memcpy(&words, file.data + i, sizeof(words));
+                sum += le32toh(words);
+        }
+        for (; i < file.size; i++)
+                sum += (uint64_t)file.data[i] << (i % 2 * 8);
         while (sum > 0xffff)
                 sum = (sum & 0xffff) + (sum >> 16);
         return sum + file.size;
