@@ -80,30 +80,25 @@ static bool has_better_counter(const char *a, const char *b) {
                strtoull((const char *)b_counter.data + 1, NULL, 10);
 }
 
-/* Whether IMAGE is of the same generation (and specialisation) and toplevel as WANTED, whose name is NAME. */
-static bool is_of_the_same(const Planner *planner, const EspImage *image, const WantedImage *wanted,
-                           const ImageName *name) {
-        ImageName other;
-
-        return image->our_form && image->error == 0 && image->facts.toplevel &&
-               strcmp(image->facts.toplevel, wanted->toplevel) == 0 &&
-               image_name_parse(image->name, planner->wanted->token, &other) >= 0 &&
-               span_equal(name->identity, other.identity);
+static bool starts(const EspImage *image, const WantedImage *wanted) {
+        return image->error == 0 && image->facts.toplevel && strcmp(image->facts.toplevel, wanted->toplevel) == 0;
 }
 
-/* Another image of the same generation and toplevel, whose boot counter the new one inherits: the booted one, or the
- * one with the best counter. NULL if there is none. */
+/* Another image of the same generation (and specialisation) and toplevel, whose boot counter the new one inherits: the
+ * booted one, or the one with the best counter. NULL if there is none. */
 static const EspImage *find_predecessor_in(const Planner *planner, const Inventory *inventory,
                                            const WantedImage *wanted) {
         const EspImage *found = NULL;
-        ImageName name;
+        ImageName name, other;
 
         if (image_name_parse(wanted->name, planner->wanted->token, &name) < 0)
                 return NULL;
         for (size_t i = 0; i < inventory->image_count; i++) {
                 const EspImage *image = &inventory->images[i];
 
-                if (!is_of_the_same(planner, image, wanted, &name))
+                if (!image->our_form || !starts(image, wanted) ||
+                    image_name_parse(image->name, planner->wanted->token, &other) < 0 ||
+                    !span_equal(name.identity, other.identity))
                         continue;
                 if (planner_is_booted(planner, image))
                         return image;
@@ -208,10 +203,6 @@ static int keep_image(Planner *planner, const WantedImage *wanted, size_t n) {
                                       "The boot image of %s keeps its stub, since it is what was booted. When an image "
                                       "with the new stub has booted, run this again",
                                       wanted->title);
-}
-
-static bool starts(const EspImage *image, const WantedImage *wanted) {
-        return image->error == 0 && image->facts.toplevel && strcmp(image->facts.toplevel, wanted->toplevel) == 0;
 }
 
 /* A file of the wanted entry that starts nothing is of no use beside one that does. Nor does it hand "no counter" down:
@@ -357,16 +348,18 @@ static const char *find_file(const Planner *planner, size_t n) {
 
 /* Whether IMAGE is how a generation was confirmed good, and the file that takes its place has yet to be. */
 static bool is_relied_on(const Planner *planner, const EspImage *image) {
-        if (entry_name_counter(image->name).size > 0)
+        const char *token = planner->wanted->token;
+        ImageName name, other;
+
+        if (image_name_parse(image->name, token, &name) < 0 || name.counter.size > 0)
                 return false;
         for (size_t i = 0; i < planner->wanted->image_count; i++) {
                 const WantedImage *wanted = &planner->wanted->images[i];
                 const char *file = NULL;
-                ImageName name;
 
-                if (wanted->is_confirmed && planner->satisfied[i] &&
-                    image_name_parse(wanted->name, planner->wanted->token, &name) >= 0 &&
-                    is_of_the_same(planner, image, wanted, &name))
+                if (wanted->is_confirmed && planner->satisfied[i] && starts(image, wanted) &&
+                    image_name_parse(wanted->name, token, &other) >= 0 && name.generation == other.generation &&
+                    span_equal(name.profile, other.profile))
                         file = find_file(planner, i);
                 if (file && entry_name_counter(file).size > 0)
                         return true;

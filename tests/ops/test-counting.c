@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/test-folder.h"
 #include "tests/ops/machine-fixture.h"
@@ -173,6 +174,27 @@ static void test_lanzaboote(void) {
         assert_writes_nothing(machine);
 }
 
+/* Named for the generation itself, it starts its specialisation. */
+static void test_specialisation(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_counting(/* has_firmware= */ false);
+        g_autofree char *hash = g_strnfill(52, 'q'), *name = g_strdup_printf("nixos-generation-5-%s.efi", hash);
+        g_autofree char *from = NULL, *to = g_build_filename(machine->root, "boot/EFI/Linux", name, NULL);
+        g_autofree char *special = NULL;
+
+        set_counter(machine, 1, "+3");
+        machine_add_generation(machine, &(MachineGeneration){.number = 5, .specialisation = "x"});
+        machine_add_generation(machine, &(MachineGeneration){.number = 6});
+        sync_well(machine);
+        special = machine_image_of(machine, 5, "x");
+        from = g_build_filename(machine->root, "boot/EFI/Linux", special, NULL);
+        g_assert_cmpint(link(from, to), ==, 0);
+        machine->settings.limit = 1;
+        sync_well(machine);
+        g_assert_true(machine_has_file(machine, "EFI/Linux", name));
+        g_assert_cmpuint(machine_count_files(machine, "EFI/Linux", ""), ==, 4);
+        assert_writes_nothing(machine);
+}
+
 /* What stands for the generation that was confirmed good is rewritten: it is not, until it boots again. The one that
  * was before it stays as long. */
 static void test_empty(void) {
@@ -260,6 +282,7 @@ int main(int argc, char *argv[]) {
         TEST("new-stubs-and-new-keys-keep-counters", test_renewed);
         TEST("the-newest-confirmed-generation-stays-over-the-limit", test_confirmed);
         TEST("lanzaboote's-image-without-counter-stays-until-ours-was-confirmed", test_lanzaboote);
+        TEST("so-does-one-that-starts-a-specialisation", test_specialisation);
         TEST("an-empty-image-was-not-confirmed-and-nor-is-its-successor", test_empty);
         TEST("the-newest-confirmed-generation-is-no-garbage", test_gc);
         TEST("without-counting-nothing-counts-as-confirmed", test_unconfirmed);
