@@ -100,30 +100,26 @@ static int folder_open(Folder *folder) {
         return 0;
 }
 
-typedef enum LinkName { LINK_FOREIGN, LINK_ODD, LINK_GENERATION } LinkName;
-
-/* Splits PROFILE-N-link. LINK_ODD is a name of that form whose number is none that Nix makes: zero, with leading
- * zeros, or above 64 bits; *ret_number is left then. *ret_length is the length of PROFILE. */
-static LinkName parse_link_name(const char *name, size_t *ret_length, uint64_t *ret_number) {
+GenerationLink generation_link_parse(const char *name, size_t *ret_length, uint64_t *ret_number) {
         static const char suffix[] = "-link";
         size_t end = strlen(name), start;
         uint64_t number;
 
         if (end <= strlen(suffix) || strcmp(name + end - strlen(suffix), suffix) != 0)
-                return LINK_FOREIGN;
+                return GENERATION_LINK_FOREIGN;
         end -= strlen(suffix);
         for (start = end; start > 0 && name[start - 1] >= '0' && name[start - 1] <= '9';)
                 start--;
         if (start == end || start < 2 || name[start - 1] != '-')
-                return LINK_FOREIGN;
+                return GENERATION_LINK_FOREIGN;
 
         *ret_length = start - 1;
         errno = 0;
         number = strtoull(name + start, NULL, 10);
         if (errno != 0 || name[start] == '0')
-                return LINK_ODD;
+                return GENERATION_LINK_ODD;
         *ret_number = number;
-        return LINK_GENERATION;
+        return GENERATION_LINK_GOOD;
 }
 
 /* Why the link's toplevel cannot be used. */
@@ -226,15 +222,15 @@ static int warn(const Folder *folder, const char *name, const char *why) {
 static int read_name(Folder *folder, const char *name) {
         size_t length;
         uint64_t number;
-        LinkName kind = parse_link_name(name, &length, &number);
+        GenerationLink kind = generation_link_parse(name, &length, &number);
 
-        if (kind == LINK_FOREIGN)
+        if (kind == GENERATION_LINK_FOREIGN)
                 return 0;
         if (folder->is_system && (length != strlen("system") || strncmp(name, "system", length) != 0))
                 return 0;
         if (text_problem(name, /* tab_allowed= */ false))
                 return warn(folder, name, "is ignored: its name is not UTF-8, or has a control character");
-        if (kind == LINK_ODD)
+        if (kind == GENERATION_LINK_ODD)
                 return warn(folder, name, "is ignored: that is no generation's number");
         return append_generation(folder, name, length, number);
 }

@@ -51,6 +51,16 @@ typedef struct GenerationList {
 
 void generation_list_done(GenerationList *list);
 
+typedef enum GenerationLink {
+        GENERATION_LINK_FOREIGN, /* has not the form */
+        GENERATION_LINK_ODD,     /* has it, with a number that Nix never makes: zero, leading zeros, above 64 bits */
+        GENERATION_LINK_GOOD,
+} GenerationLink;
+
+/* Splits a name of the form PROFILE-N-link. *RET_LENGTH is the length of PROFILE unless the name is foreign,
+ * *RET_NUMBER only of a good one. */
+GenerationLink generation_link_parse(const char *name, size_t *ret_length, uint64_t *ret_number);
+
 /* Reads all generations of the profile folder PROFILES (absolute, inside ROOT; see daemon/util/root.h), with their
  * boot.json. What is wrong with a single generation is its PROBLEM: a link that belongs to neither root nor our own
  * user, dangles, loops or leads anywhere but directly into the store, or gets there by way of another link, a toplevel

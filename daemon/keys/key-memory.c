@@ -20,7 +20,7 @@
 /* The last second of the year 9999, where EFI_TIME ends (UEFI specification, 8.3). */
 static const int64_t timestamp_max = INT64_C(253402300799);
 
-static int parse_timestamp(Span text, int64_t *ret) {
+int key_timestamp_parse(Span text, int64_t *ret) {
         int64_t value = 0;
 
         if (text.size > 0 && text.data[text.size - 1] == '\n')
@@ -50,7 +50,7 @@ static int last_timestamp(const KeyStore *store, int64_t *ret, Failure *failure)
         }
         if (r < 0)
                 return key_store_report_member(store, r, TIMESTAMP, failure);
-        if (parse_timestamp(buffer_span(&text), ret) < 0) {
+        if (key_timestamp_parse(buffer_span(&text), ret) < 0) {
                 r = failure_set(failure, CONDITION_BAD_KEYS,
                                 "%s/" TIMESTAMP " does not hold the time of the last update, in seconds since 1970",
                                 store->folder);

@@ -36,3 +36,7 @@ int key_file_exists(const KeyStore *store, KeyRole role, KeyFile file);
 
 /* 1 if ROLE has both files, 0 if it has none; BadKeys if it has half of them, or a configured one is missing. */
 int key_role_is_complete(const KeyStore *store, KeyRole role, Failure *failure);
+
+/* The contents of the store's file "timestamp": seconds since 1970 in decimal digits, and at most one line feed.
+ * Returns -EBADMSG for anything else, and for a time after the year 9999. */
+int key_timestamp_parse(Span text, int64_t *ret);
