@@ -447,7 +447,29 @@ int key_store_certificate(const KeyStore *store, KeyRole role, Certificate **ret
         return r < 0 ? report_bad_certificate(store, role, r, failure) : 0;
 }
 
-static int report_bad_signer(const KeyStore *store, KeyRole role, int error, Failure *failure) {
+/* What sbctl keeps in place of a key that is not in a file; NULL if it is no such thing. */
+static const char *holder_of(Span key) {
+        size_t at;
+
+        if (span_find(key, span_from_string("-----BEGIN TSS2 PRIVATE KEY-----"), 0, &at) >= 0)
+                return "a TPM";
+        return span_starts_with(key, span_from_string("{")) ? "a token" : NULL;
+}
+
+static int report_no_key(const char *path, Span key, Failure *failure) {
+        const char *holder = holder_of(key);
+        int r;
+
+        if (!holder)
+                return failure_set(failure, CONDITION_BAD_KEYS, "%s holds no private key in PEM form", path);
+        r = failure_set(failure, CONDITION_BAD_KEYS,
+                        "%s holds a key that only %s can use; lanzad signs with keys in files", path, holder);
+        failure_set_hint(failure, "Let lanzad make its own: name another folder as Directory= in the section [Keys] of "
+                                  "/etc/lanza/lanzad.conf, then run 'lanzactl setup' with the firmware in Setup Mode.");
+        return r;
+}
+
+static int report_bad_signer(const KeyStore *store, KeyRole role, Span content, int error, Failure *failure) {
         _cleanup_(free_pointer) char *key = file_path(store, role, KEY_FILE_KEY);
         _cleanup_(free_pointer) char *certificate = file_path(store, role, KEY_FILE_CERTIFICATE);
         int r;
@@ -458,7 +480,7 @@ static int report_bad_signer(const KeyStore *store, KeyRole role, int error, Fai
         case -EBADMSG:
                 return report_bad_certificate(store, role, error, failure);
         case -ENOKEY:
-                return failure_set(failure, CONDITION_BAD_KEYS, "%s holds no private key in PEM form", key);
+                return report_no_key(key, content, failure);
         case -EACCES:
                 r = failure_set(failure, CONDITION_BAD_KEYS, "%s is encrypted; lanzad asks nobody for a passphrase",
                                 key);
@@ -490,7 +512,7 @@ int key_store_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure 
         if (r < 0)
                 return r;
         r = signer_new_from_pem(buffer_span(&key), buffer_span(&certificate), ret);
-        return r < 0 ? report_bad_signer(store, role, r, failure) : 0;
+        return r < 0 ? report_bad_signer(store, role, buffer_span(&key), r, failure) : 0;
 }
 
 static int warn_of_folder(const KeyStore *store, const char *name, StringList *warnings) {
