@@ -70,8 +70,12 @@ typedef struct Folder {
 
 static int report_folder(const char *path, int error, Failure *failure) {
         failure_set_errno(failure, error, "Cannot open the profile folder %s", path);
-        failure_set_hint(failure, "Mend it, or name the folder that holds the generations' links as Profiles= in the "
-                                  "section [Boot] of /etc/lanza/lanzad.conf.");
+        failure_set_hint(failure,
+                         "%s name the folder that holds the generations' links as Profiles= in the section [Boot] of "
+                         "/etc/lanza/lanzad.conf.",
+                         error == -ENOENT ? "If this is not NixOS, there is nothing to bring to the ESP: sign what it "
+                                            "boots with 'lanzactl sign'. Else"
+                                          : "Mend it, or");
         return error;
 }
 

@@ -334,7 +334,7 @@ static int judge_partition(const Context *context, StatusResult *status, const S
                                partition->path);
         if (r >= 0 && survey->has_secrets && !partition->private && partition->has_images)
                 r = judge_access(status, partition);
-        if (r >= 0 && partition->images_of_ours == 0 && partition->has_images)
+        if (r >= 0 && partition->images_of_ours == 0 && partition->has_images && survey->list.count > 0)
                 r = add_format(&status->problems, sync_hint(status), "No image of a generation stands on %s",
                                partition->path);
         if (r >= 0 && own.without_signature > 0 && status->keys_present)

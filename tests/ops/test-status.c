@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "tests/lib/test-folder.h"
+#include "tests/lib/test-program.h"
 #include "tests/ops/machine-fixture.h"
 
 #define BRICK "yes-this-might-brick-my-machine"
@@ -58,6 +59,20 @@ static void test_fresh(void) {
                         "Run 'lanzactl sync'", NULL);
         after = machine_snapshot(machine, "");
         g_assert_cmpstr(before, ==, after);
+}
+
+/* Another distribution: keys and firmware may be in order, and there is nothing to sync. */
+static void test_no_profiles(void) {
+        _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ true);
+        g_autofree char *profiles = test_path(machine->root, "nix/var/nix/profiles"), *images = NULL;
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+        images = test_path(machine->root, "boot/EFI/Linux");
+        enroll(machine);
+        g_assert_cmpint(variables_memory_reboot(machine->variables), ==, 0);
+        g_free(test_run_good("rm", "-r", profiles, images, NULL));
+        outcome = status_of(machine);
+        assert_problems(outcome, "Cannot open the profile folder", "lanzactl sign", NULL);
 }
 
 static void test_setup_mode(void) {
@@ -341,6 +356,7 @@ static void test_old_stub(void) {
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         TEST("tells-a-fresh-machine-what-to-do-and-changes-nothing", test_fresh);
+        TEST("says-of-a-system-without-generations-that-there-is-nothing-to-sync", test_no_profiles);
         TEST("shows-setup-mode", test_setup_mode);
         TEST("shows-keys-that-wait-for-a-reboot", test_enrolled);
         TEST("has-nothing-to-say-where-own-keys-are-enforced", test_enforcing);
