@@ -87,11 +87,13 @@ install_text = install -D -m 644 $(1) $(DESTDIR)$(2) && sed -i \
 	-e 's,/usr/lib/lanzad/,$(libdir)/lanzad/,g' -e 's,/usr/lib/systemd/boot/efi/,$(loaderdir)/,g' \
 	-e 's,/usr/share/doc/lanzad/,$(docdir)/,g' -e 's,/usr/share/dbus-1/,$(datadir)/dbus-1/,g' $(DESTDIR)$(2)
 
-.PHONY: install
-install: all ## Install below DESTDIR and prefix
+.PHONY: install install-texts
+install: all install-texts ## Install below DESTDIR and prefix
 	install -D -m 755 $(B)/lanzad $(DESTDIR)$(sbindir)/lanzad
 	install -D -m 755 $(B)/lanzactl $(DESTDIR)$(bindir)/lanzactl
 	install -D -m 644 $(B)/stubs/lanzastubx64.efi $(DESTDIR)$(libdir)/lanzad/lanzastubx64.efi
+
+install-texts:
 	install -D -m 644 client/lanzactl.1 $(DESTDIR)$(mandir)/man1/lanzactl.1
 	$(call install_text,units/lanzad.conf.5,$(mandir)/man5/lanzad.conf.5)
 	$(call install_text,units/lanzad.8,$(mandir)/man8/lanzad.8)

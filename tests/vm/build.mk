@@ -4,7 +4,7 @@
 PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux
 
 # What the machine gets of lanzad is what `make install` installs.
-FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/meterx64.efi $(B)/vm/older/lanzad $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
+FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/meterx64.efi $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
 
 $(B)/vm/installed: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi Makefile $(wildcard units/lanzad* units/*.conf units/*.d/* dbus/*)
 	@rm -rf $(B)/vm/root
@@ -25,16 +25,43 @@ $(B)/vm/meterx64.efi: $(B)/vm/meter.obj $(B)/stubs/x64/memory.obj
 	@echo "  LD $@"
 	@lld-link $(subst efi_application,efi_boot_service_driver,$(STUB_LDFLAGS)) -out:$@ $^
 
-# A lanzad of another version: what it says of itself differs, and nothing else.
-OLDER_OBJECTS := $(patsubst %.c,$(B)/vm/older/%.o,$(shell grep -l LANZA_VERSION $(wildcard daemon/*.c daemon/*/*.c)))
-$(B)/vm/older/%.o: %.c
-	@mkdir -p $(@D)
-	@echo "  CC older $<"
-	@$(CC) $(CFLAGS_release) $(CFLAGS_FOR_daemon) -ULANZA_VERSION -DLANZA_VERSION='"0.0.1"' -c $< -o $@
-$(B)/vm/older/lanzad: $(OLDER_OBJECTS) $(B)/lanzad
-	@echo "  LD $@"
-	@$(CC) $(LDFLAGS_release) -o $@ $(OLDER_OBJECTS) $(B)/release/daemon/daemon.a $(foreach f,$(ORDER),$(B)/release/daemon/$(f).a) \
-		$(call package_flags,$(sort $(call libraries_of,ops) $(LIBRARIES_bus)),--libs)
+# lanzad as Nix packages it, this version and an older one, below build/vm/nix: what names a version or a place is compiled for each,
+# all else is the same.
+NIX_STORE := /nix/store/11111111111111111111111111111111
+NIX_VERSIONS := 0.0.1 $(VERSION)
+NIX_SOURCES := $(shell grep -lE 'LANZA_(VERSION|STUB_PATH|LOADER_PATH|DOC_FOLDER)|LANZAD_PATH' $(wildcard daemon/*.c daemon/*/*.c client/*.c))
+redefine = -U$(1) -D$(1)='"$(2)"'
+nix_flags = $(call redefine,LANZA_VERSION,$(1)) $(call redefine,LANZAD_PATH,$(2)/bin/lanzad) \
+	$(call redefine,LANZA_STUB_PATH,$(2)/lib/lanzad/lanzastubx64.efi) $(call redefine,LANZA_DOC_FOLDER,$(2)/share/doc/lanzad) \
+	$(call redefine,LANZA_LOADER_PATH,$(NIX_STORE)-systemd/lib/systemd/boot/efi/systemd-bootx64.efi)
+nix_objects = $(patsubst %.c,$(B)/vm/nix-$(1)/%.o,$(filter $(2)/%,$(NIX_SOURCES)))
+
+# $(call nix_rules,VERSION,PLACE)
+define nix_rules
+$(B)/vm/nix-$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	@echo "  CC $(1) $$<"
+	@$$(CC_release) $$(CFLAGS_release) $$(CFLAGS_FOR_$$(firstword $$(subst /, ,$$<))) $(call nix_flags,$(1),$(2)) -c $$< -o $$@
+-include $$(shell find $(B)/vm/nix-$(1) -name '*.d' 2>/dev/null)
+
+$(B)/vm/nix-$(1)/lanzad: $(call nix_objects,$(1),daemon) $(B)/release/daemon/daemon.a $(foreach f,$(ORDER),$(B)/release/daemon/$(f).a)
+	@echo "  LD $$@"
+	@$$(CC_release) $$(LDFLAGS_release) -o $$@ $$^ $$(call package_flags,$$(sort $$(call libraries_of,ops) $$(LIBRARIES_bus)),--libs)
+$(B)/vm/nix-$(1)/lanzactl: $(call nix_objects,$(1),client) $(patsubst %.c,$(B)/release/%.o,$(filter-out $(NIX_SOURCES),$(wildcard client/*.c)))
+	@echo "  LD $$@"
+	@$$(CC_release) $$(LDFLAGS_release) -o $$@ $$^ $$(call package_flags,$$(LIBRARIES_client),--libs)
+
+$(B)/vm/nix-$(1)/installed: $(B)/vm/nix-$(1)/lanzad $(B)/vm/nix-$(1)/lanzactl $(B)/vm/installed
+	@rm -rf $(B)/vm/nix/$(notdir $(2)) $(B)/vm/nix-$(1)/root
+	@$$(MAKE) --no-print-directory install-texts DESTDIR=$(abspath $(B)/vm/nix-$(1)/root) prefix=$(2) sbindir=$(2)/bin sysconfdir=$(2)/etc \
+		loaderdir=$(NIX_STORE)-systemd/lib/systemd/boot/efi >$$@.log
+	@install -D -m 755 -t $(B)/vm/nix-$(1)/root$(2)/bin $(B)/vm/nix-$(1)/lanzad $(B)/vm/nix-$(1)/lanzactl
+	@install -D -m 644 -t $(B)/vm/nix-$(1)/root$(2)/lib/lanzad $(B)/stubs/lanzastubx64.efi
+	@mkdir -p $(B)/vm/nix && mv $(B)/vm/nix-$(1)/root$(2) $(B)/vm/nix/ && rm -r $(B)/vm/nix-$(1)/root
+	@touch $$@
+FIRMWARE_INPUTS += $(B)/vm/nix-$(1)/installed
+endef
+$(foreach v,$(NIX_VERSIONS),$(eval $(call nix_rules,$(v),$(NIX_STORE)-lanzad-$(v))))
 
 .PHONY: demo
 demo: deps ## Watch a machine become one that runs only what it signed (in QEMU; installs what is missing)

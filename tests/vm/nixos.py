@@ -37,6 +37,8 @@ class Nixos:
         self.images = images
         self.entries = {}
         self.known = set()
+        self.extensions = {}  # what a module of the system says in every bootspec
+        self.inputs = None  # what it adds to what a toplevel is made of
 
     def add(self, path, content, mode=0o444):
         """Puts a file at PATH, or a link if CONTENT is str. What is in the store already is not added again."""
@@ -62,6 +64,10 @@ class Nixos:
         content = ("#!/bin/sh\n" + script).encode()
         return self.add(store_path("append-initrd-secrets", digest_of(content)) + "/append", content, 0o555)
 
+    def finish(self, toplevel):
+        """What makes TOPLEVEL start."""
+        self.add(toplevel + "/init", INIT.format(toplevel=toplevel).encode(), 0o555)
+
     def document(self, toplevel, label, kernel, initrd, parameters, extensions):
         v1 = {"init": toplevel + "/init", "initrd": initrd, "kernel": kernel, "kernelParams": PARAMETERS + parameters,
               "label": label, "system": "x86_64-linux", "toplevel": toplevel}
@@ -69,8 +75,8 @@ class Nixos:
 
     def toplevel(self, label, kernel, initrd, parameters=(), specialisations=None, extensions=None, secrets=None):
         """A system; SPECIALISATIONS is name -> (initrd, parameters), SECRETS a program. Returns its path."""
-        parameters, specialisations, extensions = list(parameters), specialisations or {}, extensions or {}
-        path = store_path(f"nixos-system-machine-{label}", kernel, initrd, parameters, specialisations, extensions, secrets)
+        parameters, specialisations, extensions = list(parameters), specialisations or {}, extensions or self.extensions
+        path = store_path(f"nixos-system-machine-{label}", kernel, initrd, parameters, specialisations, extensions, secrets, self.inputs)
         document = self.document(path, label, kernel, initrd, parameters, extensions)
         if secrets:
             document["org.nixos.bootspec.v1"]["initrdSecrets"] = secrets
@@ -80,7 +86,7 @@ class Nixos:
             document["org.nixos.specialisation.v1"][name] = self.document(
                 inner, label, kernel, other_initrd, parameters + list(other_parameters), extensions)
         self.add(path + "/boot.json", json.dumps(document, indent=2).encode())
-        self.add(path + "/init", INIT.format(toplevel=path).encode(), 0o555)
+        self.finish(path)
         self.add(path + "/kernel", kernel)
         self.add(path + "/initrd", initrd)
         self.add(path + "/nixos-version", label.encode())

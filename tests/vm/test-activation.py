@@ -5,15 +5,15 @@ system before, and systems that must not be booted. Whatever is refused leaves t
 """
 import hashlib
 import json
-import os
 import re
 
 import tap
 from archive import Entry
-from images import Images, read
+from images import Images
 from machine import MachineError
 from nixos import store_path
 from nixos_machine import ENROLL_ANYWAY, NixosMachine
+from nixos_system import OLDER as OLDER_VERSION, packaged
 
 OLDER = "/usr/lib/older/lanzad"
 DROP_IN = f"[Service]\nExecStart=\nExecStart={OLDER}\n"
@@ -49,8 +49,8 @@ class Activation(NixosMachine):
         super().__init__(*arguments)
         self.service = {path: entry for path, entry in self.entries.items() if "/dbus-1/" in path or "/systemd/" in path}
         self.entries = {path: entry for path, entry in self.entries.items() if path not in self.service}
-        older = read(os.path.join(os.environ.get("LANZA_BUILD", "build"), "vm/older/lanzad"))
-        self.entries[OLDER] = Entry(older, 0o755)
+        older = next(entry for path, entry in packaged(OLDER_VERSION).items() if path.endswith("/bin/lanzad"))
+        self.entries[OLDER] = Entry(older.content, 0o755)
         stub = self.entries["/usr/lib/lanzad/lanzastubx64.efi"].content
         self.stub_version = re.search(rb"lanzastub (\d+\.\d+\.\d+)\0", stub).group(1).decode()
         self.new_stub = stub.replace(b"lanzastub " + self.stub_version.encode(), b"lanzastub 9.9.9")
@@ -172,11 +172,11 @@ def with_older_service(plan, machine, new):
         machine.put({"/etc/systemd/system/lanzad.service.d/older.conf": Entry(DROP_IN.encode())})
         machine.run("systemctl stop lanzad; systemctl daemon-reload; systemctl start lanzad")
         syncs = machine.syncs_of_service()
-        assert machine.service_version() == "0.0.1"
+        assert machine.service_version() == OLDER_VERSION
         result = machine.hook(machine.generations[4], newest_two)
         assert result["partitions"][0]["default-entry"] == machine.default() == machine.entry(4), result
         assert machine.numbers() == [2, 3, 4]
-        assert machine.service_version() == "0.0.1" and machine.syncs_of_service() == syncs
+        assert machine.service_version() == OLDER_VERSION and machine.syncs_of_service() == syncs
     foreign = machine.add_toplevel("25.05.5", "foreign")
     machine.put_generations()
     with plan.step("a-toplevel-of-no-profile-is-refused-by-the-program"):
@@ -187,7 +187,7 @@ def with_older_service(plan, machine, new):
         before = machine.esp_digest()
         call = "busctl call org.lanzaboote.Lanza1 /org/lanzaboote/Lanza1 org.lanzaboote.Lanza1.Esp Sync a{sv} 1 toplevel s "
         assert "is no generation" in machine.run(call + foreign, check=False).error_text
-        assert machine.service_version() != "0.0.1" and machine.syncs_of_service()[-1] == "ForeignToplevel"
+        assert machine.service_version() != OLDER_VERSION and machine.syncs_of_service()[-1] == "ForeignToplevel"
         assert machine.esp_digest() == before
     with plan.step("unless-root-insists"):
         machine.hook(foreign, new, "--allow-unlisted")
