@@ -121,25 +121,53 @@ static char *image_path(const char *name, Span counter) {
         return full ? path_join(ESP_IMAGE_FOLDER, full) : NULL;
 }
 
-/* REPLACED is the unusable file that stands in its place, or NULL. */
-static int add_image_step(Planner *planner, const WantedImage *wanted, const EspImage *replaced) {
-        const EspImage *heir_of = replaced ?: find_predecessor(planner, wanted);
+/* A file of the wanted entry that starts nothing does not hand "no counter" down: it does not show that anything was
+ * confirmed good. */
+static bool hands_counter_down(const EspImage *image, const WantedImage *wanted) {
+        return starts(image, wanted) || wanted->tries == 0 || entry_name_counter(image->name).size > 0;
+}
+
+/* The file that STEP replaces, if one has its very name: -1 if there is none. */
+static ssize_t find_namesake(const Planner *planner, const Step *step) {
+        const char *name = strrchr(step->path, '/') + 1;
+
+        for (size_t i = 0; i < planner->inventory->image_count; i++)
+                if (fat_name_equal(planner->inventory->images[i].name, name))
+                        return i;
+        return -1;
+}
+
+/* UNUSABLE is the file of its entry that would be in its place, or -1. The new one has another name where that hands no
+ * counter down; then the old one goes. */
+static int add_image_step(Planner *planner, size_t n, ssize_t unusable) {
+        const WantedImage *wanted = &planner->wanted->images[n];
+        const EspImage *old = unusable >= 0 ? &planner->inventory->images[unusable] : NULL;
+        const EspImage *heir_of = old && hands_counter_down(old, wanted) ? old : find_predecessor(planner, wanted);
         Step step = {.kind = STEP_WRITE_IMAGE, .image = wanted};
         char tries[16] = "";
+        ssize_t replaced;
 
         if (!heir_of && wanted->tries > 0)
                 snprintf(tries, sizeof(tries), "+%u", wanted->tries);
-        if (heir_of) {
-                step.counter_from = strdup(heir_of->name);
-                if (!step.counter_from)
-                        return -ENOMEM;
-        }
         step.path = image_path(wanted->name, heir_of ? entry_name_counter(heir_of->name) : span_from_string(tries));
-        if (!step.path) {
-                free(step.counter_from);
+        if (!step.path)
                 return -ENOMEM;
+        replaced = old ? find_namesake(planner, &step) : -1;
+        if (old && replaced != unusable)
+                planner->fates[unusable] = FATE_GOES;
+        else if (heir_of) {
+                step.counter_from = strdup(heir_of->name);
+                if (!step.counter_from) {
+                        free(step.path);
+                        return -ENOMEM;
+                }
         }
-        return planner_add_step(planner, step, wanted->size, replaced ? replaced->size : 0);
+        if (replaced >= 0) {
+                planner->fates[replaced] = FATE_REPLACED;
+                planner->heirs[replaced] = n;
+        }
+        return planner_add_step(planner, step, wanted->size,
+                                replaced >= 0 ? planner->inventory->images[replaced].size : 0);
 }
 
 /* Looks among the files of the wanted image's entry for one to keep (then *RET_KEPT), or to replace; each NULL if there
@@ -205,12 +233,6 @@ static int keep_image(Planner *planner, const WantedImage *wanted, size_t n) {
                                       wanted->title);
 }
 
-/* A file of the wanted entry that starts nothing is of no use beside one that does. Nor does it hand "no counter" down:
- * it does not show that anything was confirmed good, so its successor has tries again, under another name. */
-static bool is_useless(const EspImage *image, const WantedImage *wanted, bool is_kept) {
-        return !starts(image, wanted) && (is_kept || (wanted->tries > 0 && entry_name_counter(image->name).size == 0));
-}
-
 static void satisfy(Planner *planner, size_t n) {
         planner->satisfied[n] = true;
         planner->bootable++;
@@ -228,29 +250,21 @@ static int plan_image(Planner *planner, size_t n, Failure *failure) {
         r = find_image(planner, wanted, &kept, &replaced, &blocked);
         if (r < 0)
                 return r;
-        if (kept < 0 && planner->wanted->garbage_only)
-                return 0;
-        if (kept < 0 && (blocked || blocked_content))
-                return skip_image(planner, wanted, blocked_content ?: wanted->name, failure);
-        if (replaced >= 0 && is_useless(&planner->inventory->images[replaced], wanted, kept >= 0)) {
-                planner->fates[replaced] = FATE_GOES;
-                replaced = -1;
-        }
         if (kept >= 0) {
                 r = keep_image(planner, wanted, kept);
                 if (r >= 0 && blocked_content && !planner->wanted->garbage_only)
                         r = skip_image(planner, wanted, blocked_content, failure);
-                if (r < 0)
-                        return r;
-        } else {
-                if (replaced >= 0) {
-                        planner->fates[replaced] = FATE_REPLACED;
-                        planner->heirs[replaced] = n;
-                }
-                r = add_image_step(planner, wanted, replaced >= 0 ? &planner->inventory->images[replaced] : NULL);
-                if (r < 0)
-                        return r;
-        }
+                /* What can't be read is of no use beside what can. */
+                if (replaced >= 0 && !starts(&planner->inventory->images[replaced], wanted))
+                        planner->fates[replaced] = FATE_GOES;
+        } else if (planner->wanted->garbage_only)
+                return 0;
+        else if (blocked || blocked_content)
+                return skip_image(planner, wanted, blocked_content ?: wanted->name, failure);
+        else
+                r = add_image_step(planner, n, replaced);
+        if (r < 0)
+                return r;
         satisfy(planner, n);
         return 0;
 }

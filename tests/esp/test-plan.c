@@ -107,7 +107,7 @@ static void test_damaged(Planning *planning, gconstpointer unused) {
 /* An image without counter says that it was confirmed good; what can't be read says nothing. */
 static void test_damaged_without_counter(Planning *planning, gconstpointer unused) {
         FakeGeneration counted = three;
-        g_autofree char *cut = image(&three);
+        g_autofree char *cut = image(&three), *new = image_path(&three, "+3");
 
         counted.tries = 3;
         want_generation(&planning->wanted, &counted);
@@ -115,6 +115,10 @@ static void test_damaged_without_counter(Planning *planning, gconstpointer unuse
         volume_write(&planning->volume, cut, "");
         assert_plan(planning, "write-image", image_path(&counted, "+3"), "remove-image", image(&three), NULL);
         volume_write(&planning->volume, cut, "MZ cut");
+        assert_plan(planning, "write-image", image_path(&counted, "+3"), "remove-image", image(&three), NULL);
+
+        /* A cut may leave both empty. */
+        volume_write(&planning->volume, new, "");
         assert_plan(planning, "write-image", image_path(&counted, "+3"), "remove-image", image(&three), NULL);
 
         /* And after a cut between the two. */
@@ -404,6 +408,22 @@ static void test_confirmed_stays(Planning *planning, gconstpointer unused) {
         assert_plan(planning, "remove-image", image_path(&three, "+1-2"), NULL);
 }
 
+/* What it does not say itself another image of the generation does. */
+static void test_damaged_beside_confirmed(Planning *planning, gconstpointer unused) {
+        FakeGeneration rekeyed = three;
+        g_autofree char *empty = NULL;
+
+        rekeyed.key = "new key";
+        rekeyed.tries = 3;
+        empty = image(&rekeyed);
+        want_generation(&planning->wanted, &rekeyed);
+        planning->wanted.images[0].is_confirmed = true;
+        volume_put_contents(&planning->volume, &three);
+        volume_put_image(&planning->volume, &three, "held", "");
+        volume_write(&planning->volume, empty, "");
+        assert_plan(planning, "write-image", image(&rekeyed), "remove-image", image(&three), NULL);
+}
+
 /* The new image gets the counter of the booted one, which was not confirmed yet. */
 static void test_confirmed_stays_beside_booted(Planning *planning, gconstpointer unused) {
         FakeGeneration rekeyed = three, booted = three;
@@ -566,6 +586,7 @@ int main(int argc, char **argv) {
         PLAN_TEST("a-new-key's-image-inherits-the-boot-counter", test_new_key);
         PLAN_TEST("the-booted-image-stays-until-its-successor-was-booted", test_new_key_booted);
         PLAN_TEST("what-was-confirmed-good-stays-until-its-successor-was", test_confirmed_stays);
+        PLAN_TEST("what-was-confirmed-good-says-so-of-what-cannot-be-read", test_damaged_beside_confirmed);
         PLAN_TEST("what-was-confirmed-good-stays-beside-what-was-booted", test_confirmed_stays_beside_booted);
         PLAN_TEST("without-a-known-entry-all-images-of-the-booted-system-stay", test_booted_by_toplevel);
         PLAN_TEST("the-booted-image-is-not-rewritten", test_booted_is_not_rewritten);
