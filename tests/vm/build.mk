@@ -4,7 +4,7 @@
 PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux
 
 # What the machine gets of lanzad is what `make install` installs.
-FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/meterx64.efi $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
+FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/meterx64.efi $(B)/vm/updatablex64.efi $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made
 
 $(B)/vm/installed: $(B)/lanzad $(B)/lanzactl $(B)/stubs/lanzastubx64.efi Makefile $(wildcard units/lanzad* units/*.conf units/*.d/* dbus/*)
 	@rm -rf $(B)/vm/root
@@ -20,8 +20,8 @@ $(B)/vm/kernel.efi: $(B)/vm/kernel.obj $(B)/stubs/x64/memory.obj
 	@echo "  LD $@"
 	@$(LLD_LINK) $(STUB_LDFLAGS) -version:1.0 -out:$@ $^
 
-# A driver, which systemd-boot loads before its menu.
-$(B)/vm/meterx64.efi: $(B)/vm/meter.obj $(B)/stubs/x64/memory.obj
+# Drivers, which systemd-boot loads before its menu.
+$(B)/vm/%x64.efi: $(B)/vm/%.obj $(B)/stubs/x64/memory.obj
 	@echo "  LD $@"
 	@lld-link $(subst efi_application,efi_boot_service_driver,$(STUB_LDFLAGS)) -out:$@ $^
 

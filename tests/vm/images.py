@@ -28,7 +28,7 @@ SUITE = os.environ.get("LANZA_SUITE") or "trixie"
 PACKAGES = [
     "systemd", "systemd-sysv", "systemd-boot", "systemd-boot-efi", "systemd-ukify", "dbus", "polkitd", "login", "kmod", "udev",
     "util-linux", "mount", "e2fsprogs", "dosfstools", "busybox-static", "efitools", "python3-virt-firmware",
-    "efivar", "libjansson4", "openssl",
+    "efivar", "libjansson4", "openssl", "fwupd", "fwupd-unsigned", "udisks2",
 ]
 # Unpacked only: their scripts would build an initrd that nobody needs.
 UNPACKED = ["ovmf", "linux-image-cloud-amd64"]
