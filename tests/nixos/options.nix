@@ -51,6 +51,7 @@ in
           editor = option types.bool true;
           extraEntries = option (types.attrsOf types.lines) { };
           extraFiles = option (types.attrsOf types.path) { };
+          extraInstallCommands = option types.lines "";
           memtest86 = enable;
         };
       };

@@ -320,6 +320,7 @@ def main():
         warns('boot.initrd.secrets."/key" = /key;' + MOUNTED)
         warns('boot.initrd.secrets."/key" = /key; fileSystems."/boot".options = [ "fmask=0022" "dmask=0022" ];', "everybody can read /boot")
         warns('boot.lanzaboote.settings.default = "@saved";' + MOUNTED, "no effect")
+        warns('boot.loader.systemd-boot.extraInstallCommands = "cp -r /boot/. /boot2";' + MOUNTED, "extraEfiSysMountPoints does that")
         warns("boot.loader.systemd-boot.memtest86.enable = true;" + MOUNTED, "boot.loader.systemd-boot.memtest86 has no effect")
 
     evaluations = {

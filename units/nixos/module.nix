@@ -463,7 +463,11 @@ in
             name:
             lib.optional (lib.elem (systemdBoot.${name} or { }).enable or (systemdBoot.${name} or { } != { }) [ true ])
               "boot.loader.systemd-boot.${name} has no effect: its entries and files are installed by NixOS' own builder for systemd-boot."
-          ) [ "extraEntries" "extraFiles" "memtest86" "netbootxyz" "edk2-uefi-shell" "windows" ];
+          ) [ "extraEntries" "extraFiles" "memtest86" "netbootxyz" "edk2-uefi-shell" "windows" ]
+          ++ lib.optional (systemdBoot.extraInstallCommands or "" != "") ''
+            boot.loader.systemd-boot.extraInstallCommands is not run: lanzad installs the boot loader itself. Where it keeps other
+            partitions in the same state, boot.lanzaboote.extraEfiSysMountPoints does that.
+          '';
 
         boot.lanzaboote.settings = lib.mapAttrs (_: lib.mkDefault) (
           {
