@@ -47,6 +47,7 @@ typedef struct StatusResult {
         RecordList certificates;
         char *booted_entry, *booted_toplevel, *stub, *loader;
         RecordList partitions, generations, problems, notes;
+        bool default_broken; /* a problem says why */
 } StatusResult;
 
 static const Field result_fields[] = {
@@ -303,6 +304,19 @@ static int judge_images(StatusResult *status, const Survey *survey) {
         return r;
 }
 
+/* What the boot loader starts by itself stands nowhere as a whole. */
+static bool is_default_broken(const Survey *survey) {
+        const SurveyImage *images = survey->images.items;
+        bool broken = false;
+
+        for (size_t i = 0; i < survey->images.count; i++) {
+                if (images[i].is_default && !images[i].problem)
+                        return false;
+                broken = broken || images[i].is_default;
+        }
+        return broken;
+}
+
 static int judge_access(StatusResult *status, const SurveyPartition *partition) {
         _cleanup_(free_pointer) char *hint = NULL;
 
@@ -525,6 +539,7 @@ static int read_system(const Context *context, StatusResult *status) {
                 r = judge_counting(context, status, &survey);
         if (r < 0)
                 return r;
+        status->default_broken = is_default_broken(&survey);
         status->booted_entry = TAKE_POINTER(survey.booted_entry);
         status->booted_toplevel = TAKE_POINTER(survey.booted_toplevel);
         status->generations = TAKE_STRUCT(survey.generations);
@@ -539,7 +554,7 @@ static int check(const Context *context, StatusResult *status) {
 
         r = boot_check_present(context, &failure);
         if (r >= 0)
-                return 0;
+                return status->default_broken ? OPERATION_WOULD_NOT_BOOT : 0;
         added = add_failure(status, r, &failure);
         return added < 0 ? added : OPERATION_WOULD_NOT_BOOT;
 }

@@ -307,6 +307,35 @@ static void test_check_cut(void) {
         assert_problems(outcome, "-2-", "Run 'lanzactl sync'", "is no PE image", "Run 'lanzactl sync'", NULL);
 }
 
+/* Deletes the initrd of generation NUMBER from the ESP, which "list" tells. */
+static void remove_initrd(Machine *machine, const char *number) {
+        _cleanup_(outcome_freep) Outcome *listed = machine_run_status(machine, 0, "list", NULL);
+
+        for (unsigned i = 0; i < 2; i++) {
+                g_autofree char *at = g_strdup_printf("images.%u.generation", i), *found = outcome_get(listed, at);
+                g_autofree char *files_at = g_strdup_printf("images.%u.files", i);
+                g_autofree char *files = outcome_get(listed, files_at), *path = NULL;
+
+                if (strcmp(found, number) != 0)
+                        continue;
+                g_assert_nonnull(strstr(files, "EFI/nixos/initrd-"));
+                path = g_build_filename(machine->root, "boot", strstr(files, "EFI/nixos/initrd-"), NULL);
+                path[strcspn(path, "\n")] = '\0';
+                g_assert_cmpint(unlink(path), ==, 0);
+        }
+}
+
+static void test_check_missing(void) {
+        _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ false);
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+        remove_initrd(machine, "1");
+        outcome_free(check(machine, 0));
+        remove_initrd(machine, "2");
+        outcome = check(machine, OPERATION_WOULD_NOT_BOOT);
+        assert_problems(outcome, "-1-", "Run 'lanzactl sync'", "-2-", "Run 'lanzactl sync'", NULL);
+}
+
 static void test_damaged(void) {
         _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ false);
         g_autofree char *image = machine_image_of(machine, 1, NULL), *path = NULL;
@@ -374,6 +403,7 @@ int main(int argc, char *argv[]) {
         TEST("check-fails-an-empty-esp", test_check_empty);
         TEST("check-fails-what-the-firmware-would-refuse", test_check_damaged);
         TEST("check-fails-an-image-that-a-cut-left-empty", test_check_cut);
+        TEST("check-fails-a-default-whose-initrd-is-missing", test_check_missing);
         TEST("shows-an-image-that-cannot-be-booted", test_damaged);
         TEST("notes-images-with-another-stub", test_old_stub);
         return g_test_run();
