@@ -87,7 +87,7 @@ $(B)/fuzz/stubs.a: $(patsubst %.c,$(B)/fuzz/%.o,$(STUB_PURE_SOURCES))
 	@$(AR) rcs $@ $^
 
 UNIT_PROGRAMS := $(patsubst %.c,$(B)/$(V)/%,$(wildcard $(foreach f,$(TEST_FOLDERS) stubs,tests/$(f)/test-*.c)))
-UNIT_SCRIPTS := $(wildcard $(foreach f,$(TEST_FOLDERS) stubs client lint fuzz nixos,tests/$(f)/test-*.sh tests/$(f)/test-*.py))
+UNIT_SCRIPTS := $(wildcard $(foreach f,$(TEST_FOLDERS) stubs client lint fuzz nixos docs,tests/$(f)/test-*.sh tests/$(f)/test-*.py))
 UNIT_TESTS := $(UNIT_PROGRAMS) $(UNIT_SCRIPTS)
 BUS_TESTS := $(wildcard tests/bus/test-*.py)
 FIRMWARE_TESTS := $(wildcard tests/vm/test-*.py)
