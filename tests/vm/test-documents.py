@@ -196,6 +196,7 @@ def every_day(plan, machine):
         machine.type(GUIDE, "Every day", 4)
         machine.type(GUIDE, "Fleets", 1)
         assert "HSI:1" in machine.type(GUIDE, "Device Security in GNOME")
+        machine.type(GUIDE, "Firmware updates")
 
 
 def other_trees(plan, machine):
@@ -223,12 +224,6 @@ for disk in /sys/block/vd*; do [ $(<$disk/serial) != second ] || mount -t vfat -
         machine.run("umount /boot2; rm /etc/lanza/lanzad.conf.d/esps.conf; systemctl stop lanzad")
 
 
-def updates(plan, machine):
-    with plan.step("a-helper-for-firmware-updates"):
-        machine.run(f"mkdir -p /usr/libexec/fwupd/efi; cp {LOADER} /usr/libexec/fwupd/efi/fwupdx64.efi")
-        machine.type(GUIDE, "Firmware updates")
-
-
 def repair(plan, machine):
     with plan.step("back-to-a-generation-that-starts"):
         machine.build(4)
@@ -252,11 +247,10 @@ def repair(plan, machine):
 
 
 def rescue(plan, machine):
-    with plan.step("with-a-new-esp-nothing-starts"):
+    with plan.step("an-installation-medium-mends-an-empty-esp"):
         machine.shut_down()
         machine.make_esp()
         machine.set_variable("--set-false", "SecureBootEnable")
-    with plan.step("an-installation-medium-mends-it"):
         machine.seeded = False
         machine.boot_directly(machine.images.kernel, machine.path("initrd"), " ".join(["init=/usr/lib/systemd/systemd", *PARAMETERS]))
         assert machine.secure_boot() == (0, 0)
@@ -273,7 +267,7 @@ def rescue(plan, machine):
 def scenario(plan):
     with Documented() as machine:
         machine.add_generation(1, "25.05.1", "one")
-        for part in (first_steps, set_up, every_day, other_trees, several_esps, updates, repair, rescue):
+        for part in (first_steps, set_up, every_day, other_trees, several_esps, repair, rescue):
             part(plan, machine)
         with plan.step("every-command-that-is-for-a-machine-ran"):
             assert machine.reader.left() == [], machine.reader.left()
