@@ -123,6 +123,16 @@ def test_sentences():
             raise AssertionError(f"{document}: `{text}`: {error}") from None
 
 
+def test_options():
+    """An option that is named without its command is one of lanzactl or lanzad."""
+    verbs = re.findall(r"^  ([a-z-]+)  ", output(LANZACTL, "--help"), re.MULTILINE)
+    texts = "".join(output(LANZACTL, verb, "--help") for verb in verbs) + output(LANZAD, "--help")
+    known = set(re.findall(r"--[a-z-]+", texts))
+    for document in DOCUMENTS:
+        for text in re.findall(rf"`(?:(?:{'|'.join(verbs)}) )?(--[a-z-]+)[^`\n]*`", prose(document)):
+            assert text in known, (document, text)
+
+
 def packages_of_makefiles():
     texts = [(SOURCE / "Makefile").read_text(), (SOURCE / "stubs/build.mk").read_text()]
     return {word for text in texts for line in re.findall(r"^PACKAGES \+?:?= (.*)$", text, re.MULTILINE) for word in line.split()}
@@ -164,6 +174,7 @@ TESTS = {
     "every-block-is-known-to-a-test": test_places,
     "what-another-test-runs-stands-there": test_other_tests,
     "commands-in-sentences-have-words-that-there-are": test_sentences,
+    "options-in-sentences-are-there": test_options,
     "what-builds-and-installs-does": test_here,
 }
 
