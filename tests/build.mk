@@ -25,13 +25,16 @@ CFLAGS_FOR_tests = $(call package_flags,glib-2.0,--cflags)
 SCARCE := malloc calloc realloc reallocarray strdup strndup vasprintf asprintf
 test_wraps := $(SCARCE:%=-Wl,--wrap=%) $(SCARCE:%=-Wl,-u,__wrap_%)
 
+# Where threads are counted.
+$(B)/%/tests/ops/test-threads: test_wraps += -Wl,--wrap=thread_start,--wrap=pthread_join
+
 # What only one folder's tests share: tests/FOLDER/*-fixture.c
 test_fixtures = $(patsubst %.c,$(B)/$(1)/%.o,$(wildcard tests/$(2)/*-fixture.c))
 
 define test_rules
 $(B)/$(1)/tests/$(2)/test-%: $(B)/$(1)/tests/$(2)/test-%.o $(call test_fixtures,$(1),$(2)) $(call test_archives,$(1),$(2))
 	@echo "  LD $$@"
-	@$$(CC_$(1)) $$(LDFLAGS_$(1)) $(test_wraps) -o $$@ $$^ $$(call test_libraries,$(2))
+	@$$(CC_$(1)) $$(LDFLAGS_$(1)) $$(test_wraps) -o $$@ $$^ $$(call test_libraries,$(2))
 endef
 $(foreach v,san cov,$(foreach f,$(TEST_FOLDERS),$(eval $(call test_rules,$(v),$(f)))))
 

@@ -10,6 +10,16 @@
 
 enum { ITEMS = 1000, NONE = -1 };
 
+/* How many processors there are: sched_getaffinity() of this program takes the C library's place. 0: two. */
+static atomic_uint processors;
+
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set) {
+        CPU_ZERO_S(size, set);
+        for (unsigned i = 0; i < (processors ?: 2); i++)
+                CPU_SET_S(i, size, set);
+        return 0;
+}
+
 typedef struct Maker {
         atomic_uint made, here; /* how many were made; how many are in the making just now */
         atomic_uint most;       /* ... at once */
@@ -105,6 +115,40 @@ static void test_bounded(void) {
         }
 }
 
+/* Ends once as many of them are there as may be. */
+static int wait_for_others(void *userdata, size_t index, Buffer *ret, Failure *failure) {
+        Maker *maker = userdata;
+
+        maker->here++;
+        while (maker->here < AHEAD_THREADS_MAX)
+                sched_yield();
+        maker->made++;
+        return buffer_append_zero(ret, maker->size);
+}
+
+static unsigned count_threads(void) {
+        g_autoptr(GDir) folder = g_dir_open("/proc/self/task", 0, NULL);
+        unsigned count = 0;
+
+        while (g_dir_read_name(folder))
+                count++;
+        return count;
+}
+
+static void test_many_processors(void) {
+        unsigned before = count_threads();
+        Maker maker = {.size = 64, .bad = NONE};
+        _cleanup_(ahead_freep) Ahead *ahead = NULL;
+
+        processors = 256;
+        /* More than may wait, so that none of the threads ends. */
+        g_assert_cmpint(ahead_new(wait_for_others, &maker, ITEMS, &ahead), ==, 0);
+        processors = 0;
+        while (maker.made < AHEAD_ITEMS_MAX)
+                sched_yield();
+        g_assert_cmpuint(count_threads(), ==, before + AHEAD_THREADS_MAX);
+}
+
 static void test_given_up(void) {
         for (size_t i = 0; i < 50; i++) {
                 Maker maker = {.size = 64, .bad = NONE};
@@ -123,6 +167,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/util/ahead/items-can-be-left-out-and-none-is-given-twice", test_skip);
         g_test_add_func("/util/ahead/what-an-item-failed-with-comes-when-it-is-taken", test_failure);
         g_test_add_func("/util/ahead/large-items-are-not-piled-up", test_bounded);
+        g_test_add_func("/util/ahead/many-processors-get-few-threads", test_many_processors);
         g_test_add_func("/util/ahead/can-be-given-up-at-any-time", test_given_up);
         return g_test_run();
 }
