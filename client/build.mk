@@ -13,5 +13,6 @@ endef
 $(eval $(call client_rules,release,$(B)/lanzactl))
 $(eval $(call client_rules,san,$(B)/san/lanzactl))
 $(eval $(call client_rules,cov,$(B)/cov/lanzactl))
+$(eval $(call client_rules,tsan,$(B)/tsan/lanzactl))
 
 all: $(B)/lanzactl

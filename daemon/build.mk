@@ -40,7 +40,11 @@ LDFLAGS_cov = --coverage
 CC_fuzz = $(CLANG)
 CFLAGS_fuzz = $(CFLAGS_BASE) -Wno-unknown-warning-option -Wno-gnu-variable-sized-type-not-at-end -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDFLAGS_fuzz = -fsanitize=fuzzer,address,undefined
-VARIANTS := release san cov fuzz
+# What only some tests are built in: those that have threads.
+CC_tsan = $(CC)
+CFLAGS_tsan = $(CFLAGS_BASE) -O1 -g -fsanitize=thread
+LDFLAGS_tsan = -fsanitize=thread
+VARIANTS := release san cov fuzz tsan
 
 # Packages for pkg-config, asked only when something is compiled (make deps runs before they are there).
 libraries_of = $(sort $(foreach f,$(1) $(USES_$(1)),$(LIBRARIES_$(f))))
@@ -87,3 +91,4 @@ endef
 $(eval $(call program_rules,release,$(B)/lanzad))
 $(eval $(call program_rules,san,$(B)/san/lanzad))
 $(eval $(call program_rules,cov,$(B)/cov/lanzad))
+$(eval $(call program_rules,tsan,$(B)/tsan/lanzad))

@@ -36,7 +36,7 @@ $(B)/$(1)/tests/$(2)/test-%: $(B)/$(1)/tests/$(2)/test-%.o $(call test_fixtures,
 	@echo "  LD $$@"
 	@$$(CC_$(1)) $$(LDFLAGS_$(1)) $$(test_wraps) -o $$@ $$^ $$(call test_libraries,$(2))
 endef
-$(foreach v,san cov,$(foreach f,$(TEST_FOLDERS),$(eval $(call test_rules,$(v),$(f)))))
+$(foreach v,san cov tsan,$(foreach f,$(TEST_FOLDERS),$(eval $(call test_rules,$(v),$(f)))))
 
 define test_lib_rules
 $(B)/$(1)/tests/lib.a: $(patsubst %.c,$(B)/$(1)/%.o,$(wildcard tests/lib/*.c))
@@ -44,7 +44,7 @@ $(B)/$(1)/tests/lib.a: $(patsubst %.c,$(B)/$(1)/%.o,$(wildcard tests/lib/*.c))
 	@rm -f $$@
 	@$(AR) rcs $$@ $$^
 endef
-$(foreach v,san cov,$(eval $(call test_lib_rules,$(v))))
+$(foreach v,san cov tsan,$(eval $(call test_lib_rules,$(v))))
 
 # The stub's pure parts, compiled for the host.
 define stub_test_rules
@@ -111,7 +111,7 @@ export LANZA_BUILD := $(abspath $(B))
 export LANZA_SOURCE := $(CURDIR)
 export LANZA_VARIANT := $(V)
 
-.PHONY: check check-unit check-bus check-system check-firmware check-long check-built
+.PHONY: check check-unit check-bus check-system check-firmware check-threads check-long check-built
 check: deps ## Run every test (installs what is missing)
 	@$(MAKE) --no-print-directory -j2 check-built
 # What boots machines takes longest and goes first.
@@ -125,8 +125,14 @@ check-system: $(B)/vm/installed ## Run the installed service under systemd, in a
 	@$(PROVE) $(SYSTEM_TESTS)
 check-firmware: $(FIRMWARE_INPUTS) ## Run the tests that boot real firmware in QEMU
 	@$(PROVE) -j2 $(FIRMWARE_TESTS)
-check-long: deps ## Run every test with its full counts
+# What has threads: those that sign, hash, flush and wait, and the service.
+THREAD_PROGRAMS := $(addprefix $(B)/tsan/tests/,util/test-ahead util/test-flush util/test-worker crypto/test-stream-digest ops/test-threads)
+THREAD_SCRIPTS := tests/daemon/test-sign.py tests/bus/test-concurrency.py tests/bus/test-service.py
+check-threads: $(THREAD_PROGRAMS) $(B)/tsan/lanzad $(B)/tsan/lanzactl $(B)/pki/.made $(B)/stubs/lanzastubx64.efi ## Run the tests of what has threads with the thread sanitizer
+	@LANZA_VARIANT=tsan TSAN_OPTIONS=halt_on_error=1 $(PROVE) $(THREAD_PROGRAMS) $(THREAD_SCRIPTS)
+check-long: deps ## Run every test with its full counts, and what has threads with the thread sanitizer, too
 	@LANZA_LONG=1 $(MAKE) --no-print-directory -j2 check-built
+	@LANZA_LONG=1 $(MAKE) --no-print-directory -j2 check-threads
 
 FUZZ_SECONDS ?= 60
 FUZZ_JOBS ?= 2
