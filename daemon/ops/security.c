@@ -342,9 +342,9 @@ static int judge_booted_image(const Facts *facts, SecurityAttribute *attribute) 
         return judge_signer(buffer_span(&image), certificate, attribute);
 }
 
+/* There is nothing to do about it: lanzad's stub does not measure. */
 static int fail_pcr11(SecurityAttribute *attribute, const char *message) {
-        return security_attribute_fail(attribute, SECURITY_NOT_ENABLED, SECURITY_CONFIG_OS, message,
-                                       "Run 'lanzactl sync', then choose an entry of NixOS in the boot menu.");
+        return security_attribute_fail(attribute, SECURITY_NOT_ENABLED, 0, message, /* hint= */ NULL);
 }
 
 /* The stub tells that it measured; the TPM itself tells if that cannot be. */
@@ -368,7 +368,8 @@ static int judge_pcr11(const Facts *facts, SecurityAttribute *attribute) {
         if (r < 0)
                 return r;
         if (!pcr || strcmp(pcr, STUB_PCR_TEXT) != 0)
-                return fail_pcr11(attribute, "Nobody told of having measured what was booted");
+                return fail_pcr11(attribute,
+                                  "Nobody told of having measured what was booted; lanzad's stub does not do that yet");
         if (tpm.pcr_told && tpm.pcr_zero)
                 return fail_pcr11(attribute, "PCR 11 is empty, although a stub says that it measured");
         security_attribute_succeed(attribute, SECURITY_UNKNOWN);
