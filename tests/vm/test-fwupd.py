@@ -61,6 +61,15 @@ AFTER = {
     "Kernel.Lockdown": (SUCCESS | RUNTIME_ISSUE, 0, 1, 1),
 }
 WITH_2011 = {**AFTER, "Uefi.Db": (RUNTIME_ISSUE | CONFIG_FW, 0, 4, 3)}
+WITH_BOTH = {**AFTER, "Uefi.Db": (SUCCESS | RUNTIME_ISSUE | CONFIG_FW, 0, 3, 3)}
+
+MICROSOFT = "77fa9abd-0359-4d32-bd60-28f4e78f784b"
+CERTIFICATES = "/usr/lib/python3/dist-packages/virt/firmware/certs"
+APPEND = f"""cd /tmp
+cert-to-efi-sig-list -g {MICROSOFT} {CERTIFICATES}/MicrosoftUEFICA2023.pem 2023.esl
+sign-efi-sig-list -a -k /var/lib/lanzad/keys/KEK/KEK.key -c /var/lib/lanzad/keys/KEK/KEK.pem db 2023.esl 2023.auth
+chattr -i /sys/firmware/efi/efivars/db-*
+efi-updatevar -a -f 2023.auth db"""
 
 
 def attributes(machine, name, path):
@@ -204,10 +213,9 @@ def restart(plan, machine):
         assert text.index('starting Boot0002 "Linux Firmware Updater"') < text.index("fwupd-efi version "), text
         assert "Could not apply capsule update: Unsupported" in text, text
     with plan.step("then-the-machine-boots-as-before-and-fwupd-tells-what-became-of-the-update"):
-        # By the way its db gets the one certificate that fwupd wants to see replaced.
-        certificates = machine.images.tree + "/usr/lib/python3/dist-packages/virt/firmware/certs/"
-        machine.images.tool("virt-fw-vars", "--inplace", machine.variables, "--add-db", "77fa9abd-0359-4d32-bd60-28f4e78f784b",
-                            certificates + "MicrosoftCorporationUEFICA2011.pem")
+        # By the way its db gets what fwupd wants to see replaced.
+        machine.images.tool("virt-fw-vars", "--inplace", machine.variables, "--add-db", MICROSOFT,
+                            f"{machine.images.tree}{CERTIFICATES}/MicrosoftCorporationUEFICA2011.pem")
         machine.boot()
         assert machine.secure_boot() == (0, 1)
         start_fwupd(machine)
@@ -216,11 +224,15 @@ def restart(plan, machine):
         results = json.loads(machine.run(f"fwupdmgr get-results {found['DeviceId']} --json --no-authenticate").text)
         assert results["UpdateError"] == "failed to run update on reboot: expected 2 and got 1", results
         assert CAPSULE not in machine.boot_files()
-    with plan.step("where-db-has-microsofts-certificate-of-2011-alone-both-say-that-it-should-be-updated"):
+    with plan.step("of-microsofts-certificates-both-want-that-of-2023-where-there-is-that-of-2011"):
         said = Security(machine)
         assert said.device_security() == "Secure Boot is Active"
         assert said.agreed() == WITH_2011, said.agreed()
         assert said.more()["BootFilesVerified"]
+        machine.run(APPEND)
+        start_fwupd(machine)
+        assert words(machine)["Db"] == "valid", words(machine)
+        assert Security(machine).agreed() == WITH_BOTH
 
 
 def scenario(plan):
