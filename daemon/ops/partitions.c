@@ -149,16 +149,17 @@ static int add_xbootldr(const Context *context, PartitionList *list, const char 
  * found without being named. */
 static int add_retired_xbootldr(const Context *context, PartitionList *list) {
         const Partition *esp = &list->items[0];
+        bool has_partitions = !context->any_folder || context->partition_uuids;
         Partition partition;
         struct stat st;
         int r;
 
-        if (context->any_folder || esp->error < 0 || strcmp(esp->path, USUAL_XBOOTLDR) == 0)
+        if (!has_partitions || esp->error < 0 || strcmp(esp->path, USUAL_XBOOTLDR) == 0)
                 return 0;
         r = open_partition(context, USUAL_XBOOTLDR, VOLUME_XBOOTLDR, esp, &partition);
         if (r < 0)
                 return r;
-        if (partition.error < 0 || !esp->volume.disk[0] || !partition.volume.disk[0] ||
+        if (partition.error < 0 || (!context->any_folder && (!esp->volume.disk[0] || !partition.volume.disk[0])) ||
             fstatat(partition.volume.fd, ESP_IMAGE_FOLDER, &st, AT_SYMLINK_NOFOLLOW) < 0) {
                 partition_done(&partition);
                 return 0;

@@ -49,7 +49,7 @@ unsigned partitions_count_files(const Machine *machine, const char *folder, cons
 
 /* All partitions, as they are. */
 char *partitions_snapshot(const Machine *machine) {
-        static const char *const folders[] = {"boot", "boot2", "xboot"};
+        static const char *const folders[] = {"boot", "boot2", "efi", "xboot"};
         GString *text = g_string_new(NULL);
 
         for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {

@@ -103,6 +103,71 @@ static void test_move_counters(void) {
         g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/Linux", "nixos-"), ==, 0);
 }
 
+/* A machine whose ESP is mounted on /efi, and an XBOOTLDR partition on /boot, which holds the images; the first of two
+ * generations was booted from there. */
+static Machine *machine_with_usual_places(void) {
+        Machine *machine = machine_new_typical(/* has_firmware= */ true);
+        g_autofree char *booted = NULL;
+
+        test_make_folder(machine->root, "efi", 0700);
+        machine->settings.esp_path = strdup("/efi");
+        partitions_set_xbootldr(machine, "/boot");
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/Linux", "nixos-"), ==, 2);
+        booted = machine_image_of(machine, 1, NULL);
+        machine_symlink(machine, "/nix/store/system-1", "/run/booted-system");
+        machine_set_loader_variable(machine, "LoaderEntrySelected", booted);
+        machine_set_loader_variable(machine, "LoaderDevicePartUUID", MACHINE_ESP_UUID);
+        machine_set_loader_variable(machine, "StubDevicePartUUID", MACHINE_SECOND_UUID);
+        return machine;
+}
+
+/* The other way round: where none is configured any more, the images go back to the ESP, and the boot loader would
+ * still show those on the partition at its usual place. */
+static void test_move_back(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_usual_places();
+        _cleanup_(outcome_freep) Outcome *collected = NULL, *moved = NULL, *settled = NULL;
+
+        test_write(machine->root, "boot/EFI/Linux/other.efi", "another system's", -1, 0600);
+        partitions_set_xbootldr(machine, NULL);
+        collected = machine_run_status(machine, 0, "gc", NULL);
+        outcome_assert(collected, "partitions", "2");
+        g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/Linux", "nixos-"), ==, 2);
+
+        moved = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert_has(moved, "partitions.0.default-entry", "nixos-generation-2-");
+        outcome_assert_has(moved, "partitions.1.images-removed", "nixos-generation-2-");
+        g_assert_cmpuint(partitions_count_files(machine, "efi/EFI/Linux", "nixos-"), ==, 2);
+        g_assert_cmpuint(partitions_count_files(machine, "efi/EFI/nixos", ""), ==, 3);
+        g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/Linux", "nixos-generation-1-"), ==, 1);
+        g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/Linux", "nixos-"), ==, 1);
+        g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/nixos", ""), ==, 2);
+        partitions_assert_settled(machine);
+
+        machine_set_loader_variable(machine, "StubDevicePartUUID", MACHINE_ESP_UUID);
+        settled = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert_has(settled, "partitions.1.images-removed", "nixos-generation-1-");
+        g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/Linux", ""), ==, 1);
+        g_assert_cmpuint(partitions_count_files(machine, "boot/EFI/nixos", ""), ==, 0);
+        g_assert_cmpuint(partitions_count_files(machine, "efi/EFI/Linux", "nixos-"), ==, 2);
+        partitions_assert_settled(machine);
+}
+
+static void test_move_back_counters(void) {
+        _cleanup_(machine_freep) Machine *machine = machine_with_usual_places();
+        g_autofree char *second = machine_image_of(machine, 2, NULL), *from = NULL, *to = NULL, *path = NULL;
+
+        from = g_build_filename(machine->root, "boot/EFI/Linux", second, NULL);
+        to = g_strdup_printf("%.*s+1-2.efi", (int)strlen(from) - 4, from);
+        g_assert_cmpint(g_rename(from, to), ==, 0);
+        machine->settings.tries = 3;
+        partitions_set_xbootldr(machine, NULL);
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        path = g_strdup_printf("efi/EFI/Linux/%.*s+1-2.efi", (int)strlen(second) - 4, second);
+        g_assert_true(test_exists(machine->root, path));
+        g_assert_cmpuint(partitions_count_files(machine, "efi/EFI/Linux", "nixos-"), ==, 2);
+}
+
 /* An ESP and its XBOOTLDR partition are one: where one of them fails, the other is left alone. */
 static void test_halves(void) {
         _cleanup_(machine_freep) Machine *machine = machine_with_xbootldr(/* has_firmware= */ false);
@@ -140,6 +205,8 @@ int main(int argc, char *argv[]) {
         TEST("images-stand-there-and-loaders-on-the-esp", test_xbootldr);
         TEST("images-move-there-the-booted-one-last", test_move);
         TEST("images-that-move-keep-their-boot-counters", test_move_counters);
+        TEST("images-move-back-where-it-is-configured-no-more", test_move_back);
+        TEST("images-that-move-back-keep-their-boot-counters", test_move_back_counters);
         TEST("it-is-one-with-its-esp", test_halves);
         return g_test_run();
 }
