@@ -6,8 +6,8 @@ formatted, whose keys are gone. The commands are the documents' own, taken from 
 Real are firmware, boot loader, service, polkit, file systems. NixOS is not there: nixos-rebuild, nixos-enter and nix-env are short scripts
 that do with profiles, lanzactl and chroot what NixOS' own do.
 """
-import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -107,6 +107,12 @@ class Documented(NixosMachine):
         images = self.lanzad("list")["images"]
         return {image["generation"] for image in images}, {image["generation"] for image in images if image["default"]}
 
+    def assert_signed(self, path):
+        for name, source in (("signed.efi", path), ("db.pem", "/var/lib/lanzad/keys/db/db.pem")):
+            with open(self.path(name), "wb") as file:
+                file.write(self.read(source))
+        subprocess.run(["sbverify", "--cert", self.path("db.pem"), self.path("signed.efi")], capture_output=True, check=True)
+
     def put_tree(self, folder):
         """Another machine's system below FOLDER, with a folder for its ESP: lanzad and the configuration are in the store."""
         nixos = Nixos(self.images)
@@ -165,7 +171,7 @@ def set_up(plan, machine):
         units = "lanzad-generate-keys lanzad-sign-images lanzad-enroll-keys"
         assert machine.run(f"systemctl is-enabled {units}").text.split() == ["enabled"] * 3
         assert "reboot" in machine.run("systemctl show --property=ExecStart lanzad-enroll-keys").text
-        machine.run(f"systemctl disable {units}")
+        machine.run(f"systemctl --no-reload disable {units}")
     with plan.step("setup-asks-once-and-leaves-a-reboot"):
         text = machine.type(README, "Quick start on NixOS", 1, answers={"lanzactl setup": "microsoft\n"})
         assert text.rstrip().endswith("One thing is left: reboot, for example with 'systemctl reboot'."), text
@@ -192,8 +198,12 @@ def every_day(plan, machine):
         assert machine.numbers() == ({2, 3}, {2})
     with plan.step("stubs-are-renewed"):
         machine.type(GUIDE, "Every day", 3)
-    with plan.step("what-programs-read"):
+    with plan.step("another-program-is-signed"):
+        machine.run(f"cp {LOADER} memtest.efi")
         machine.type(GUIDE, "Every day", 4)
+        machine.assert_signed("/boot/EFI/tools/memtest.efi")
+    with plan.step("what-programs-read"):
+        machine.type(GUIDE, "Every day", 5)
         machine.type(GUIDE, "Fleets", 1)
         assert "HSI:1" in machine.type(GUIDE, "Device Security in GNOME")
         machine.type(GUIDE, "Firmware updates")
