@@ -73,7 +73,7 @@ def is_store_mode(match):
 CHECKED = {
     r"^\| (\d) \| ": is_exit_status,
     r"exit status (\d)": is_exit_status,
-    r"(?:CA|PCA) (20\d\d)|certificates of (20\d\d)|Until (20\d\d) devices": lambda match: is_of_certificates([match[0], next(filter(None, match.groups()))]),
+    r"(?:CA|PCA) (20\d\d)|certificates? of (20\d\d)|that of (20\d\d)|Until (20\d\d) devices": lambda match: is_of_certificates([match[0], next(filter(None, match.groups()))]),
     r"NixOS (\d\d\.\d\d) and newer": is_first_with_checks,
     r"mode (0\d\d\d)|they are (0\d\d\d)": lambda match: is_store_mode([match[0], match[1] or match[2]]),
     r"uid 0 only": lambda match: None,  # tests/bus/test-sync-inputs.py
