@@ -15,9 +15,10 @@ DOCUMENTS = ("README.md", "GUIDE.md", "SECURITY.md", "CONTRIBUTING.md")
 # Languages of blocks that are no commands: nix-instantiate reads the first in tests/nixos, and the second is a listing.
 OTHER_LANGUAGES = ("nix", "")
 
-HERE, MACHINE = "here", "machine"
+HERE, MACHINE, MIGRATION = "here", "machine", "migration"
 
-# Under which heading there are how many blocks, and where they run: tests/docs/test-commands.py here, tests/vm/test-documents.py in a machine.
+# Under which heading there are how many blocks, and where they run: tests/docs/test-commands.py here, tests/vm/test-documents.py in a machine,
+# tests/vm/test-migration.py in machines that others looked after before.
 PLACES = {
     ("README.md", "See it work"): [HERE],
     ("README.md", "Quick start on NixOS"): [MACHINE, MACHINE, MACHINE],
@@ -35,6 +36,9 @@ PLACES = {
     ("GUIDE.md", "Fleets"): [MACHINE, MACHINE],
     ("GUIDE.md", "Firmware updates"): [MACHINE],
     ("GUIDE.md", "Device Security in GNOME"): [MACHINE],
+    ("GUIDE.md", "Coming from lanzaboote"): [MIGRATION],
+    ("GUIDE.md", "Coming from sbctl"): [MIGRATION] * 3,
+    ("GUIDE.md", "Coming from systemd-boot without Secure Boot"): [MIGRATION] * 2,
     ("SECURITY.md", "Reporting"): [HERE],
 }
 
