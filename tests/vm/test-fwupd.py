@@ -13,6 +13,7 @@ import subprocess
 import tap
 from archive import Entry
 from images import Images, read
+from machine import COMMAND_SECONDS
 from nixos_machine import ENROLL_ANYWAY, NixosMachine
 
 BUILD = os.environ.get("LANZA_BUILD", "build")
@@ -20,6 +21,7 @@ BUILD = os.environ.get("LANZA_BUILD", "build")
 # In a virtual machine fwupd gives no attributes, unless it is told that this is none.
 PHYSICAL = "[Service]\nEnvironment=FWUPD_MACHINE_KIND=physical\n"
 CONFIGURATION = """[fwupd]
+IdleTimeout=0
 OnlyTrusted=false
 
 [uefi_capsule]
@@ -74,7 +76,8 @@ efi-updatevar -a -f 2023.auth db"""
 
 def attributes(machine, name, path):
     """Name -> attribute, as who is there on the bus tells it in fwupd's form."""
-    answer = json.loads(machine.run(f"busctl --json=short call {name} {path} org.freedesktop.fwupd GetHostSecurityAttrs").text)
+    answer = json.loads(machine.run(f"busctl --timeout={COMMAND_SECONDS} --json=short call {name} {path} "
+                                     "org.freedesktop.fwupd GetHostSecurityAttrs").text)
     found = [{key: value["data"] for key, value in item.items()} for item in answer["data"][0]]
     return {item["AppstreamId"]: item for item in found}
 
