@@ -1,10 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
-/* About twins. A power cut in the middle of a rename can leave both names on vfat, and then both folder entries claim
- * the same clusters. Removing one of them would free the clusters of the other, and removing both would free them
- * twice. Linux shows two unrelated inodes, so that it is one file can only be told by its bytes. Until the file system
- * was checked (fsck.vfat takes one of the two away) neither name may be touched. */
-
 #include "daemon/esp/inventory.h"
 
 #include <errno.h>
@@ -18,13 +12,13 @@
 #include "daemon/esp/loader-entry.h"
 #include "daemon/esp/loader-version.h"
 #include "daemon/esp/neighbour-names.h"
+#include "daemon/esp/twins.h"
 #include "daemon/util/file.h"
 
 enum {
         FOLDER_ENTRIES_MAX = 1 << 20, /* a FAT folder holds at most 2 MiB of 32-byte entries */
         LOADER_BYTES_MAX = 16 * 1024 * 1024,
         LOADER_CONF_BYTES_MAX = 256 * 1024,
-        COMPARE_CHUNK = 64 * 1024,
 };
 
 void image_facts_done(ImageFacts *facts) {
@@ -251,46 +245,6 @@ static int read_names(Reading *reading, const StringList *names, AddName *add) {
         return r;
 }
 
-/* Whether two files of SIZE bytes have the same ones. What can't be read counts as equal: nobody knows that it is not.
- */
-static bool have_same_bytes(int a, int b, uint64_t size) {
-        uint8_t a_chunk[COMPARE_CHUNK], b_chunk[COMPARE_CHUNK];
-
-        for (uint64_t offset = 0; offset < size; offset += COMPARE_CHUNK) {
-                size_t length = size - offset < COMPARE_CHUNK ? size - offset : COMPARE_CHUNK;
-
-                if (file_read_at(a, offset, a_chunk, length) < 0 || file_read_at(b, offset, b_chunk, length) < 0)
-                        return true;
-                if (memcmp(a_chunk, b_chunk, length) != 0)
-                        return false;
-        }
-        return true;
-}
-
-static bool is_twin(int folder, const char *name, int leftover, uint64_t size) {
-        _cleanup_(close_fd) int fd = -EBADF;
-        struct stat st;
-
-        if (temporary_name_valid(name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-            (uint64_t)st.st_size != size)
-                return false;
-        fd = file_open(folder, name, O_RDONLY | O_NOFOLLOW, 0);
-        return have_same_bytes(leftover, fd, size);
-}
-
-static int find_twin(const Reading *reading, const StringList *names, EspLeftover *leftover) {
-        const char *own_name = strrchr(leftover->path, '/') + 1;
-        _cleanup_(close_fd) int fd = file_open(reading->folder, own_name, O_RDONLY | O_NOFOLLOW, 0);
-
-        for (size_t i = 0; i < names->count && leftover->size > 0; i++) {
-                if (!is_twin(reading->folder, names->items[i], fd, leftover->size))
-                        continue;
-                leftover->twin = path_join(reading->path, names->items[i]);
-                return leftover->twin ? 0 : -ENOMEM;
-        }
-        return 0;
-}
-
 /* Whether one of PATH's parts is a symbolic link, such as no FAT has. */
 static bool has_link(int root, const char *path) {
         char part[64];
@@ -346,8 +300,9 @@ static int read_folder(int root, const char *path, const InventoryParameters *pa
 
         size_t first_leftover = inventory->leftover_count;
         r = read_names(&reading, &names, add);
-        for (size_t i = first_leftover; i < inventory->leftover_count && r >= 0; i++)
-                r = find_twin(&reading, &names, &inventory->leftovers[i]);
+        if (r >= 0)
+                r = twins_find(folder, path, &names, inventory->leftovers + first_leftover,
+                               inventory->leftover_count - first_leftover);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot read the folder %s of the EFI system partition", path);
         return 0;

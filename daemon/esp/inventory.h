@@ -78,7 +78,7 @@ typedef struct EspLoader {
 typedef struct EspLeftover {
         char *path; /* from the root */
         uint64_t size;
-        char *twin; /* path of a file in the same folder with the same bytes; NULL if there is none (see inventory.c) */
+        char *twin; /* path of a file in the same folder with the same bytes; NULL if there is none (see twins.c) */
 } EspLeftover;
 
 typedef struct Inventory {
