@@ -2,7 +2,8 @@
 
 /* Room. New files are written beside the old ones as long as both fit. Where they do not:
  *
- * 1. What goes in any case goes first: images of generations that are not wanted, and contents that nobody needs then.
+ * 1. What goes in any case goes first, as far as needed: contents that nobody needs, then images of generations that
+ * are not wanted, the oldest before others: where nothing else boots a cut leaves the newest.
  * 2. Images that would be replaced go first, those of the oldest generations before others.
  * 3. The oldest generations are left out, as many as needed, and with what they have on the volume it begins again
  *    at 1.
@@ -319,6 +320,68 @@ static uint64_t early_freed(const Planner *planner) {
         return bytes;
 }
 
+/* An image that goes and that nothing takes the place of. */
+typedef struct Garbage {
+        size_t image;
+        uint64_t generation; /* 0: its name is of a form that lanzaboote gave up */
+} Garbage;
+
+static int compare_garbage(const void *a, const void *b) {
+        const Garbage *x = a, *y = b;
+
+        if (x->generation != y->generation)
+                return x->generation < y->generation ? -1 : 1;
+        return x->image < y->image ? -1 : x->image > y->image;
+}
+
+/* The oldest first. Owned. */
+static Garbage *find_garbage(const Planner *planner, const size_t *heirs, size_t *ret_count) {
+        Garbage *garbage = calloc(planner->inventory->image_count + 1, sizeof(*garbage));
+        size_t count = 0;
+        ImageName name;
+
+        for (size_t i = 0; garbage && i < planner->inventory->image_count; i++) {
+                const char *text = planner->inventory->images[i].name;
+                bool parsed = image_name_parse(text, planner->wanted->token, &name) >= 0;
+
+                if (planner->fates[i] == FATE_GOES && heirs[i] == NO_GROUP)
+                        garbage[count++] = (Garbage){i, parsed ? name.generation : 0};
+        }
+        if (garbage)
+                qsort(garbage, count, sizeof(*garbage), compare_garbage);
+        *ret_count = count;
+        return garbage;
+}
+
+/* Marks the first COUNT of them, and the contents that go with them. */
+static int mark_garbage(Planner *planner, const Garbage *garbage, size_t total, size_t count, const NameIndex *going) {
+        for (size_t i = 0; i < total; i++)
+                planner->early[garbage[i].image] = i < count;
+        return mark_contents(planner, going);
+}
+
+/* As few of them as free LACK bytes, by binary search; all, if these are not enough. */
+static int mark_enough_garbage(Planner *planner, const size_t *heirs, uint64_t lack, const NameIndex *going) {
+        size_t total = 0, too_few = 0, enough;
+        Garbage *garbage = find_garbage(planner, heirs, &total);
+        int r = garbage ? mark_garbage(planner, garbage, total, 0, going) : -ENOMEM;
+
+        enough = r >= 0 && early_freed(planner) >= lack ? 0 : total;
+        while (r >= 0 && enough - too_few > 1) {
+                size_t tried = too_few + (enough - too_few) / 2;
+
+                r = mark_garbage(planner, garbage, total, tried, going);
+                if (early_freed(planner) >= lack)
+                        enough = tried;
+                else
+                        too_few = tried;
+        }
+        if (r >= 0)
+                r = mark_garbage(planner, garbage, total, enough, going);
+        free(garbage);
+        return r;
+}
+
 static int mark_early(Planner *planner, const size_t *heirs, uint64_t lack, uint64_t *ret_missing) {
         _cleanup_(candidates_done) Candidates candidates = {};
         _cleanup_(name_index_done) NameIndex going = {};
@@ -329,10 +392,8 @@ static int mark_early(Planner *planner, const size_t *heirs, uint64_t lack, uint
                 r = find_candidates(planner, &candidates);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < planner->inventory->image_count; i++)
-                planner->early[i] = planner->fates[i] == FATE_GOES && heirs[i] == NO_GROUP;
         planner->early_entries = true;
-        r = mark_contents(planner, &going);
+        r = mark_enough_garbage(planner, heirs, lack, &going);
         for (size_t i = 0; r >= 0 && i < candidates.count && early_freed(planner) < lack; i++) {
                 for (size_t j = 0; j < planner->inventory->image_count; j++)
                         if (heirs[j] == candidates.items[i].group)

@@ -28,12 +28,35 @@ static void test_garbage_first(Planning *planning, gconstpointer unused) {
         assert_plan(planning, "write-content", kernel("k3"), "write-content", initrd("i3"), "write-image",
                     image(&three), "remove-image", image(&gone), "remove-content", initrd("gone"), "remove-content",
                     kernel("gone"), "remove-content", kernel("garbage"), NULL);
+        /* A content is enough; then, with the image, what only that needs. */
         planning->space.free_bytes--;
+        assert_plan(planning, "remove-content", kernel("garbage"), "write-content", kernel("k3"), "write-content",
+                    initrd("i3"), "write-image", image(&three), "remove-image", image(&gone), "remove-content",
+                    initrd("gone"), "remove-content", kernel("gone"), NULL);
+        planning->space.free_bytes -= CONTENT;
         assert_plan(planning, "remove-image", image(&gone), "remove-content", initrd("gone"), "remove-content",
                     kernel("gone"), "remove-content", kernel("garbage"), "write-content", kernel("k3"), "write-content",
                     initrd("i3"), "write-image", image(&three), NULL);
         g_assert_cmpuint(planning->plan.warnings.count, ==, 0);
         g_assert_cmpuint(planning->plan.left_out.count, ==, 0);
+}
+
+/* What runs is not known, and all that could be booted is wanted no more: the newest of it stays until there is more.
+ */
+static void test_newest_garbage_last(Planning *planning, gconstpointer unused) {
+        FakeGeneration ten = {.number = 10, .toplevel = "/nix/store/10", .kernel = "gone", .initrd = "i10"};
+
+        want_generation(&planning->wanted, &three);
+        volume_put(&planning->volume, &ten);
+        volume_put(&planning->volume, &gone);
+        planning->space.free_bytes = 2 * CONTENT + NEW_IMAGE + GROWTH - 1;
+        assert_plan(planning, "remove-image", image(&gone), "remove-content", initrd("gone"), "write-content",
+                    kernel("k3"), "write-content", initrd("i3"), "write-image", image(&three), "remove-image",
+                    image(&ten), "remove-content", initrd("i10"), "remove-content", kernel("gone"), NULL);
+        planning->space.free_bytes -= OLD_IMAGE + CONTENT;
+        assert_plan(planning, "remove-image", image(&ten), "remove-image", image(&gone), "remove-content",
+                    initrd("gone"), "remove-content", initrd("i10"), "remove-content", kernel("gone"), "write-content",
+                    kernel("k3"), "write-content", initrd("i3"), "write-image", image(&three), NULL);
 }
 
 static void test_oldest_goes(Planning *planning, gconstpointer unused) {
@@ -95,9 +118,14 @@ static void test_groups(Planning *planning, gconstpointer unused) {
         want_generation(&planning->wanted, &special);
         volume_put(&planning->volume, &special);
         planning->space.free_bytes = 2 * CONTENT + NEW_IMAGE + GROWTH - 1;
+        assert_plan(planning, "remove-image", image(&one), "remove-content", initrd("i1"), "write-content",
+                    kernel("k3"), "write-content", initrd("i3"), "write-image", image(&three), "remove-image",
+                    image(&special), "remove-content", initrd("ix"), NULL);
+        planning->space.free_bytes -= OLD_IMAGE + CONTENT;
         assert_plan(planning, "remove-image", image(&one), "remove-image", image(&special), "remove-content",
                     initrd("ix"), "remove-content", initrd("i1"), "write-content", kernel("k3"), "write-content",
                     initrd("i3"), "write-image", image(&three), NULL);
+        planning->space.free_bytes += OLD_IMAGE + CONTENT;
         planning->wanted.booted_toplevel = strdup(special.toplevel);
         assert_plan(planning, "remove-image", image(&two), "remove-content", initrd("i2"), "write-content",
                     kernel("k3"), "write-content", initrd("i3"), "write-image", image(&three), NULL);
@@ -215,6 +243,7 @@ static void test_full_hint(Planning *planning, gconstpointer unused) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         PLAN_TEST("where-room-is-short-garbage-goes-first", test_garbage_first);
+        PLAN_TEST("of-images-that-are-garbage-the-newest-goes-last", test_newest_garbage_last);
         PLAN_TEST("then-the-oldest-generations-go-and-only-as-many-as-needed", test_oldest_goes);
         PLAN_TEST("the-oldest-generations-are-so-by-time", test_oldest_by_time);
         PLAN_TEST("the-default-the-booted-the-confirmed-and-shielded-ones-never-go-to-make-room", test_protected);
