@@ -189,10 +189,11 @@ static int make_message(sd_bus *bus, const Call *call, json_t *options, sd_bus_m
 
 static int send_and_wait(sd_bus *bus, Call *call, json_t *options) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *progress = NULL; /* of this call, and no longer than it */
         pid_t agent;
         int r;
 
-        r = sd_bus_match_signal(bus, /* slot= */ NULL, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "Progress",
+        r = sd_bus_match_signal(bus, &progress, LANZA1_BUS_NAME, LANZA1_OBJECT_PATH, LANZA1_MANAGER, "Progress",
                                 on_progress, call);
         if (r < 0)
                 return r;

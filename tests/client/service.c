@@ -143,6 +143,16 @@ static int show_handed_over(sd_bus_message *call) {
         return r;
 }
 
+/* The image comes back as it is. */
+static int answer_image(sd_bus_message *call) {
+        int fd, r;
+
+        r = sd_bus_message_rewind(call, /* complete= */ 1);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "h", &fd);
+        return r < 0 ? r : sd_bus_reply_method_return(call, "h", fd);
+}
+
 static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
                 return answer_property(call);
@@ -160,6 +170,8 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 return sd_bus_reply_method_errorf(call, arguments[2], "%s", arguments[3]);
         if (sd_bus_message_is_method_call(call, LANZA1_SECURITY, "GetHostSecurityAttrs"))
                 return answer_attributes(call);
+        if (sd_bus_message_is_method_call(call, LANZA1_ESP, "SignImage"))
+                return answer_image(call);
         return strncmp(sd_bus_message_get_member(call), "List", 4) == 0 ? answer_list(call) : answer_result(call);
 }
 

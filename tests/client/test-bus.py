@@ -62,6 +62,19 @@ def test_progress():
         assert seen("--quiet") == ""
 
 
+def test_progress_of_several_calls():
+    with Bus(VERSION) as bus:
+        files = [bus.program.parent / name for name in ("one.efi", "two.efi")]
+        for path in files:
+            path.write_text("an image")
+        # What is left of the first call's stack is nothing that the second one's progress could be written to.
+        options = os.environ.get("ASAN_OPTIONS", "detect_leaks=1")
+        bus.environment["ASAN_OPTIONS"] = f"{options}:detect_stack_use_after_return=1"
+        output, errors = bus.lanzactl("sign", *map(str, files))
+        assert output == "".join(f"{path}: was signed already\n" for path in files)
+        assert errors == "sync: queued\nsync: waiting\nsync: images\n" * 2, errors
+
+
 def test_signatures():
     with Bus(VERSION) as bus:
         output, _ = bus.lanzactl("list-enrolled-keys", "--variable=db", "--json=short")
@@ -239,6 +252,7 @@ def test_monitor():
 TESTS = {
     "results-become-json-and-exit-status": test_result,
     "progress-is-one-line-on-a-terminal": test_progress,
+    "progress-is-that-of-one-call": test_progress_of_several_calls,
     "signatures-become-keys": test_signatures,
     "lists-become-one": test_list,
     "attributes-are-grouped-and-marked": test_security,
