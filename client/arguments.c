@@ -75,7 +75,7 @@ void print_verb_help(const Verb *verb) {
 }
 
 static int usage_error(const Arguments *arguments, const char *what, const char *about) {
-        complain("%s: %s", about, what);
+        complain_about(about, what);
         if (arguments->verb)
                 fprintf(stderr, "Try 'lanzactl %s --help'.\n", arguments->verb->name);
         else

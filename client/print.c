@@ -40,6 +40,13 @@ static void put_text(FILE *stream, const char *text) {
         }
 }
 
+void complain_about(const char *about, const char *what) {
+        fflush(stdout);
+        fputs("lanzactl: ", stderr);
+        put_text(stderr, about);
+        fprintf(stderr, ": %s\n", what);
+}
+
 void print_text(const char *text) {
         put_text(stdout, text);
 }

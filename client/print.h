@@ -9,6 +9,9 @@
 /* "lanzactl: MESSAGE" on standard error. */
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 
+/* "lanzactl: ABOUT: WHAT", ABOUT being what somebody typed, or a shell made of a pattern. */
+void complain_about(const char *about, const char *what);
+
 /* A failure as {"error": {"name": …, "message": …, "hint": …}}: JSON on standard output where it was asked for; and, if
  * SAY, message and hint on standard error. */
 void print_error(const Session *session, json_t *result, bool say);

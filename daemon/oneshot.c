@@ -32,7 +32,9 @@ static void invocation_done(Invocation *invocation) {
 }
 
 static int usage_error(const char *what, const char *about) {
-        fprintf(stderr, "lanzad: %s: %s\nTry 'lanzad --oneshot --help'.\n", about, what);
+        fputs("lanzad: ", stderr);
+        utf8_print(stderr, about);
+        fprintf(stderr, ": %s\nTry 'lanzad --oneshot --help'.\n", what);
         return EXIT_USAGE;
 }
 

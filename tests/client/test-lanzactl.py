@@ -449,6 +449,11 @@ def test_hostile_names():
             assert ("31m" in text) == (words[0] == "list") and not set(text) & set("\x1b\x9b"), text
             if "--json=pretty" in words:
                 assert name in [image["name"] for image in json.loads(done.stdout)["images"]]
+        for words in ([LANZACTL, name], [LANZACTL, "sign", "--" + name], [LANZACTL, "sign", name.encode() + b"\xff"],
+                      [LANZAD, "--oneshot", "sign", "--" + name], [LANZAD, "--oneshot", name]):  # fmt: skip
+            done = subprocess.run(words, capture_output=True, env=ENVIRONMENT, check=False, timeout=60)
+            text = done.stderr.decode(errors="replace")
+            assert done.returncode == 2 and "31m" in text and not set(text) & set("\x1b\x9b"), text
         folder = tree.root / ("nowhere" + name)
         done = subprocess.run([LANZAD, "--oneshot", "list", f"--root={folder}"], capture_output=True, check=False, timeout=60)
         text = (done.stdout + done.stderr).decode()
