@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,43 @@
 #include "client/memory.h"
 
 enum { NAME_TRIES_MAX = 256 };
+
+static const int ends[] = {SIGHUP, SIGINT, SIGTERM};
+static const Replacement *guarded;
+static size_t guarded_count;
+
+static void remove_written(const Replacement *replacement) {
+        if (replacement->is_written)
+                (void)unlinkat(replacement->folder, replacement->temporary, 0);
+}
+
+static void on_end(int number) {
+        for (size_t i = 0; i < guarded_count; i++)
+                remove_written(&guarded[i]);
+        (void)raise(number); /* this time it ends the program */
+}
+
+void replacement_guard(const Replacement *files, size_t count) {
+        const struct sigaction action = {.sa_handler = on_end, .sa_flags = (int)SA_RESETHAND};
+        struct sigaction was;
+
+        guarded_count = 0;
+        guarded = files;
+        guarded_count = count;
+        for (size_t i = 0; count > 0 && i < sizeof(ends) / sizeof(*ends); i++)
+                if (sigaction(ends[i], NULL, &was) >= 0 && was.sa_handler != SIG_IGN)
+                        (void)sigaction(ends[i], &action, NULL);
+}
+
+/* While a file and what is known of it change together. */
+static void hold_ends(sigset_t *ret_was) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+                sigaddset(&set, ends[i]);
+        sigprocmask(SIG_BLOCK, &set, ret_was);
+}
 
 static int check_regular(const struct stat *st) {
         if (S_ISDIR(st->st_mode))
@@ -79,8 +117,10 @@ int replacement_place(Replacement *replacement, const char *path, const char *ot
 }
 
 static int create_temporary(Replacement *replacement) {
-        int fd = -1;
+        sigset_t was;
+        int fd = -1, error;
 
+        hold_ends(&was);
         for (unsigned tries = 0; tries < NAME_TRIES_MAX && fd < 0; tries++) {
                 snprintf(replacement->temporary, sizeof(replacement->temporary), ".lanzactl-%u-%u", (unsigned)getpid(),
                          tries);
@@ -89,8 +129,10 @@ static int create_temporary(Replacement *replacement) {
                 if (fd < 0 && errno != EEXIST)
                         break;
         }
+        error = errno;
         replacement->is_written = fd >= 0;
-        return fd < 0 ? -errno : fd;
+        sigprocmask(SIG_SETMASK, &was, NULL);
+        return fd < 0 ? -error : fd;
 }
 
 /* Where a file system knows neither owners nor modes they are right already. */
@@ -121,11 +163,18 @@ int replacement_write(Replacement *replacement, int memory) {
 }
 
 int replacement_finish(Replacement *replacement) {
+        sigset_t was;
+        int r;
+
         if (!replacement->is_written)
                 return 0;
-        if (renameat(replacement->folder, replacement->temporary, replacement->folder, replacement->name) < 0)
-                return -errno;
-        replacement->is_written = false;
+        hold_ends(&was);
+        r = renameat(replacement->folder, replacement->temporary, replacement->folder, replacement->name) < 0 ? -errno
+                                                                                                              : 0;
+        replacement->is_written = r < 0;
+        sigprocmask(SIG_SETMASK, &was, NULL);
+        if (r < 0)
+                return r;
         return fsync(replacement->folder) < 0 ? -errno : 0;
 }
 
@@ -135,8 +184,8 @@ static void close_any(int *fd) {
 }
 
 void replacement_done(Replacement *replacement) {
-        if (replacement->is_written)
-                unlinkat(replacement->folder, replacement->temporary, 0);
+        remove_written(replacement);
+        replacement->is_written = false;
         close_any(&replacement->source);
         close_any(&replacement->folder);
         close_any(&replacement->replaced);

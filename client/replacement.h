@@ -5,6 +5,7 @@
  * name by one rename. Until then nothing is changed. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/stat.h>
 
 enum { REPLACEMENT_NAME_BYTES = 32 };
@@ -38,3 +39,7 @@ int replacement_finish(Replacement *replacement);
 
 /* Removes what has no name. */
 void replacement_done(Replacement *replacement);
+
+/* From now on a signal that ends the program removes first what COUNT FILES have written without a name; with 0 of them
+ * nothing any more. */
+void replacement_guard(const Replacement *files, size_t count);

@@ -173,9 +173,11 @@ int signing_call(sd_bus *bus, const Session *session, json_t *options, json_t **
         signing.files = calloc(signing.count, sizeof(*signing.files));
         if (!signing.files)
                 return fail(&signing, LANZA1_ERROR_PREFIX "Failed", "out of memory");
+        replacement_guard(signing.files, signing.count);
         r = sign_files(&signing);
         for (size_t i = 0; i < signing.count; i++)
                 replacement_done(&signing.files[i]);
+        replacement_guard(/* files= */ NULL, 0);
         free(signing.files);
         return r;
 }

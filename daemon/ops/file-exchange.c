@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +32,22 @@ typedef struct Item {
 struct FileExchange {
         Item *items;
         size_t count;
+        sigset_t signals; /* that were held back before */
 };
 
 int file_exchange_new(FileExchange **ret) {
-        *ret = calloc(1, sizeof(**ret));
-        return *ret ? 0 : -ENOMEM;
+        FileExchange *exchange = calloc(1, sizeof(*exchange));
+        sigset_t ends;
+
+        if (!exchange)
+                return -ENOMEM;
+        sigemptyset(&ends);
+        sigaddset(&ends, SIGHUP);
+        sigaddset(&ends, SIGINT);
+        sigaddset(&ends, SIGTERM);
+        pthread_sigmask(SIG_BLOCK, &ends, &exchange->signals);
+        *ret = exchange;
+        return 0;
 }
 
 static void place_done(Place *place) {
@@ -60,8 +72,10 @@ FileExchange *file_exchange_free(FileExchange *exchange) {
                 place_done(&item->target);
                 free(item->path);
         }
-        if (exchange)
+        if (exchange) {
                 free(exchange->items);
+                pthread_sigmask(SIG_SETMASK, &exchange->signals, /* oldset= */ NULL);
+        }
         free(exchange);
         return NULL;
 }

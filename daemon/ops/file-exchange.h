@@ -14,6 +14,8 @@
 
 typedef struct FileExchange FileExchange;
 
+/* Until it is freed this thread, and those that it starts, leave SIGHUP, SIGINT and SIGTERM pending: nothing without a
+ * name is left behind. */
 int file_exchange_new(FileExchange **ret);
 FileExchange *file_exchange_free(FileExchange *exchange); /* removes what has no name yet; returns NULL */
 DEFINE_POINTER_CLEANUP(FileExchange *, file_exchange_free)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* service VERSION [ERROR MESSAGE]: a made-up lanzad on the bus of DBUS_SYSTEM_BUS_ADDRESS, for tests of the client. It
  * has that version, prints each call it gets, tells of progress, and answers with the error or with a result in which
- * every type occurs that results have. With the error "leave" it goes away instead of an answer. */
+ * every type occurs that results have. With the error "leave" it goes away instead of an answer; with "once" it signs
+ * one image, and does not answer when it is asked again. */
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
@@ -143,10 +146,20 @@ static int show_handed_over(sd_bus_message *call) {
         return r;
 }
 
-/* The image comes back as it is. */
+/* The image comes back as it is; or, once, another one, and then nothing more. */
 static int answer_image(sd_bus_message *call) {
+        static bool answered;
         int fd, r;
 
+        if (arguments[2] && answered)
+                return 0;
+        answered = true;
+        if (arguments[2]) {
+                fd = memfd_create("image", MFD_CLOEXEC);
+                if (fd < 0 || write(fd, "signed", 6) != 6)
+                        abort();
+                return sd_bus_reply_method_return(call, "h", fd);
+        }
         r = sd_bus_message_rewind(call, /* complete= */ 1);
         if (r >= 0)
                 r = sd_bus_message_read(call, "h", &fd);
@@ -166,7 +179,7 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error) {
                 abort();
         if (arguments[2] && strcmp(arguments[2], "part") == 0)
                 return answer_in_part(call);
-        if (arguments[2])
+        if (arguments[2] && strcmp(arguments[2], "once") != 0)
                 return sd_bus_reply_method_errorf(call, arguments[2], "%s", arguments[3]);
         if (sd_bus_message_is_method_call(call, LANZA1_SECURITY, "GetHostSecurityAttrs"))
                 return answer_attributes(call);

@@ -6,10 +6,12 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
@@ -73,6 +75,25 @@ def test_progress_of_several_calls():
         output, errors = bus.lanzactl("sign", *map(str, files))
         assert output == "".join(f"{path}: was signed already\n" for path in files)
         assert errors == "sync: queued\nsync: waiting\nsync: images\n" * 2, errors
+
+
+def test_ended():
+    """Whatever ends it between two files leaves nothing beside them."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        with Bus(VERSION, "once") as bus:
+            files = [bus.program.parent / name for name in ("one.efi", "two.efi")]
+            for path in files:
+                path.write_text("an image")
+            before = {path.name for path in bus.program.parent.iterdir()}
+            command = [LANZACTL, "sign", *files]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=bus.environment)
+            while {path.name for path in bus.program.parent.iterdir()} == before:
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(number)
+            assert process.wait(timeout=60) == -number
+            assert {path.name for path in bus.program.parent.iterdir()} == before
+            assert [path.read_text() for path in files] == ["an image"] * 2
 
 
 def test_signatures():
@@ -253,6 +274,7 @@ TESTS = {
     "results-become-json-and-exit-status": test_result,
     "progress-is-one-line-on-a-terminal": test_progress,
     "progress-is-that-of-one-call": test_progress_of_several_calls,
+    "what-ends-it-leaves-nothing-beside-files": test_ended,
     "signatures-become-keys": test_signatures,
     "lists-become-one": test_list,
     "attributes-are-grouped-and-marked": test_security,

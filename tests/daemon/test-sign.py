@@ -4,8 +4,10 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
@@ -67,6 +69,20 @@ def test_in_place():
             assert path.stat().st_mode & 0o7777 == 0o640 + i
         assert (files[1].stat().st_uid, files[1].stat().st_gid) == (12, 34)
         assert len(list(signer.folder.iterdir())) == 5, "something is left over"
+
+
+def test_ended():
+    """What ends it waits until nothing would be left beside the files."""
+    with Signer() as signer:
+        names = [f"{i}.efi" for i in range(256)]
+        files = [signer.binary(name) for name in names]
+        process = subprocess.Popen([LANZAD, "--oneshot", "sign", signer.option(), *files], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        while process.poll() is None and len(os.listdir(signer.folder)) == len(names):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=300) in (-signal.SIGINT, 0)
+        assert set(os.listdir(signer.folder)) == set(names)
 
 
 def test_again():
@@ -181,6 +197,7 @@ def test_hostile():
 
 run_tests("/daemon/sign", {
     "files-are-signed-in-place-and-keep-owner-and-mode": test_in_place,
+    "what-ends-it-leaves-nothing-beside-files": test_ended,
     "what-is-signed-already-stays-as-it-is": test_again,
     "signatures-of-others-stay-good": test_foreign,
     "one-file-can-be-signed-to-another-place": test_output,
