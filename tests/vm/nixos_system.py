@@ -107,10 +107,13 @@ BUS_CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus
 </busconfig>
 """
 
+# It stays until it is stopped: on a slow computer a minute without a call is soon over.
 UNIT_OVERRIDES = """[Unit]
 After=boot.mount
 
 [Service]
+ExecStart=
+ExecStart={lanzad}/bin/lanzad --idle-timeout=3600
 LogLevelMax=info
 X-RestartIfChanged=false
 """
@@ -214,7 +217,7 @@ class NixosSystems(Nixos):
         self.add(f"{etc}/etc/lanza/lanzad.conf", self.configuration)
         self.add(f"{etc}/etc/dbus-1/system-local.conf", BUS_CONFIGURATION.format(lanzad=self.lanzad).encode())
         self.add(f"{etc}/{unit}", f"{self.lanzad}/lib/systemd/system/lanzad.service")
-        self.add(f"{etc}/{unit}.d/overrides.conf", UNIT_OVERRIDES.encode())
+        self.add(f"{etc}/{unit}.d/overrides.conf", UNIT_OVERRIDES.format(lanzad=self.lanzad).encode())
         values = {"toplevel": toplevel, "etc": etc, "hook": self.hook, "check": self.check, "systemd": self.systemd, "tools": TOOLS}
         for name, text in (("init", INIT), ("activate", ACTIVATE), ("bin/switch-to-configuration", SWITCH)):
             self.add(f"{toplevel}/{name}", text.format(**values).encode(), 0o555)
