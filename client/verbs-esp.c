@@ -40,6 +40,11 @@ static void print_partition(json_t *partition, bool dry_run) {
                size_text(number_of(partition, "bytes-removed"), removed));
         for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
                 print_lines(partition, lists[i].name, dry_run ? lists[i].planned : lists[i].done);
+        if (*text_of(partition, "boot-entry")) {
+                printf(dry_run ? "  would put in front of the boot order: " : "  put in front of the boot order: ");
+                print_text(text_of(partition, "boot-entry"));
+                putchar('\n');
+        }
 }
 
 void print_synced(const Session *session, json_t *result) {

@@ -105,6 +105,20 @@ static int read_number(const char *folder, const char *name, uint64_t *ret) {
         return errno != 0 || end == (const char *)text.data ? -EBADMSG : 0;
 }
 
+/* Of a logical block of the disk that has the partition in FOLDER. */
+static int read_block_bytes(const char *folder, uint64_t *ret) {
+        uint64_t bytes;
+        int r;
+
+        r = read_number(folder, "../queue/logical_block_size", &bytes);
+        if (r < 0)
+                return r;
+        if (bytes < SECTOR_BYTES || bytes > BLOCK_BYTES_MAX)
+                return -EBADMSG;
+        *ret = bytes;
+        return 0;
+}
+
 /* A partition's folder in sysfs stands in its disk's: ".." leads there, through the link in dev/block. */
 static int read_disk(const char *sys, unsigned major, unsigned minor, Disk *ret) {
         _cleanup_(disk_done) Disk disk = {};
@@ -126,13 +140,13 @@ static int read_disk(const char *sys, unsigned major, unsigned minor, Disk *ret)
         r = find_line(buffer_span(&text), "DEVNAME=", &device);
         if (r < 0)
                 return r;
-        r = read_number(folder, "../queue/logical_block_size", &disk.block_bytes);
+        r = read_block_bytes(folder, &disk.block_bytes);
         if (r < 0)
                 return r;
         r = read_number(folder, "../size", &sectors);
         if (r < 0)
                 return r;
-        if (number > UINT32_MAX || disk.block_bytes < SECTOR_BYTES || disk.block_bytes > BLOCK_BYTES_MAX)
+        if (number > UINT32_MAX)
                 return -EBADMSG;
         disk.partition = number;
         disk.blocks = sectors / (disk.block_bytes / SECTOR_BYTES);
@@ -220,4 +234,22 @@ void partition_disk(unsigned major, unsigned minor, const VolumeSearch *search, 
                 return;
         memcpy(ret, number.data, number.size);
         ret[number.size] = 0;
+}
+
+void partition_place(unsigned major, unsigned minor, const VolumeSearch *search, PartitionPlace *ret) {
+        const char *sys = search && search->sys ? search->sys : "/sys";
+        uint64_t number, start, sectors, block_bytes;
+        char folder[4096];
+
+        *ret = (PartitionPlace){};
+        snprintf(folder, sizeof(folder), "%s/dev/block/%u:%u", sys, major, minor);
+        if (read_number(folder, "partition", &number) < 0 || read_number(folder, "start", &start) < 0 ||
+            read_number(folder, "size", &sectors) < 0 || read_block_bytes(folder, &block_bytes) < 0 ||
+            number > UINT32_MAX)
+                return;
+        *ret = (PartitionPlace){
+                .number = number,
+                .start = start / (block_bytes / SECTOR_BYTES),
+                .blocks = sectors / (block_bytes / SECTOR_BYTES),
+        };
 }

@@ -96,6 +96,7 @@ static int check_partition(const char *path, const struct statx *sx, VolumeRole 
                 return reject(findings, "%s is a mounted vfat, but on a partition of type %s, not %s (%s)", path, type,
                               wanted, role_name(role));
         partition_disk(major, minor, search, volume->disk);
+        partition_place(major, minor, search, &volume->place);
         return 0;
 }
 

@@ -18,12 +18,19 @@ typedef enum VolumeRole {
 
 enum { DISK_NAME_SIZE = sizeof("4294967295:4294967295") };
 
+/* Where a partition lies on its disk, in logical blocks of that. */
+typedef struct PartitionPlace {
+        uint32_t number; /* from 1; 0: that is not known */
+        uint64_t start, blocks;
+} PartitionPlace;
+
 typedef struct EspVolume {
         int fd;     /* the root folder, open for reading; *at() calls and flock(2) work on it */
         char *path; /* the mount point; owned */
         VolumeRole role;
         char partition_uuid[GUID_TEXT_SIZE]; /* "" in a tree that is no real volume */
         char disk[DISK_NAME_SIZE];           /* that the partition is on, "8:0"; "" if that is not known */
+        PartitionPlace place;                /* there */
         uint64_t total_bytes, free_bytes;    /* when it was opened */
         uint32_t cluster_bytes;
         bool read_only;
@@ -65,3 +72,6 @@ int partition_lookup(unsigned major, unsigned minor, const VolumeSearch *search,
 /* The disk that block device MAJOR:MINOR is a partition of, as "MAJOR:MINOR"; "" if it is none, or that can't be told.
  */
 void partition_disk(unsigned major, unsigned minor, const VolumeSearch *search, char ret[static DISK_NAME_SIZE]);
+
+/* Where block device MAJOR:MINOR lies on its disk; number 0 if it is no partition, or that can't be told. */
+void partition_place(unsigned major, unsigned minor, const VolumeSearch *search, PartitionPlace *ret);

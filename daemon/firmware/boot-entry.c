@@ -18,8 +18,12 @@ enum {
         NODE_END_ENTIRE = 0xff,
         NODE_HEADER_SIZE = 4,
         HARD_DRIVE_SIZE = 42,
+        HARD_DRIVE_NUMBER = 4,
+        HARD_DRIVE_START = 8,
+        HARD_DRIVE_BLOCKS = 16,
         HARD_DRIVE_SIGNATURE = 24,
         HARD_DRIVE_SIGNATURE_TYPE = 41,
+        FORMAT_GPT = 2,
         SIGNATURE_TYPE_GUID = 2,
 };
 
@@ -36,6 +40,9 @@ static int take_hard_drive(Span node, BootEntry *entry) {
                 return -EBADMSG;
         if (node.data[HARD_DRIVE_SIGNATURE_TYPE] != SIGNATURE_TYPE_GUID)
                 return 0;
+        (void)span_u32(node, HARD_DRIVE_NUMBER, &entry->partition_number);
+        (void)span_u64(node, HARD_DRIVE_START, &entry->partition_start);
+        (void)span_u64(node, HARD_DRIVE_BLOCKS, &entry->partition_blocks);
         memcpy(entry->partition.bytes, guid.data, guid.size);
         entry->has_partition = true;
         return 0;
@@ -112,4 +119,66 @@ int boot_entry_parse(Span data, BootEntry *ret) {
                 return r;
         *ret = TAKE_STRUCT(entry);
         return 0;
+}
+
+static int append_text(Buffer *buffer, const char *text) {
+        int r = 0;
+
+        for (const char *c = text; r >= 0 && *c; c++)
+                r = *c & 0x80 ? -EINVAL : buffer_append_u16(buffer, *c);
+        return r < 0 ? r : buffer_append_u16(buffer, 0);
+}
+
+static int append_node(Buffer *buffer, uint8_t type, uint8_t subtype, Span data) {
+        const uint8_t kind[] = {type, subtype};
+        int r;
+
+        r = buffer_append(buffer, (Span){kind, sizeof(kind)});
+        if (r >= 0)
+                r = buffer_append_u16(buffer, NODE_HEADER_SIZE + data.size);
+        return r < 0 ? r : buffer_append(buffer, data);
+}
+
+static int append_hard_drive(Buffer *buffer, const BootEntry *entry) {
+        const uint8_t types[] = {FORMAT_GPT, SIGNATURE_TYPE_GUID};
+        _cleanup_(buffer_done) Buffer data = {};
+        int r;
+
+        r = buffer_append_u32(&data, entry->partition_number);
+        if (r >= 0)
+                r = buffer_append_u64(&data, entry->partition_start);
+        if (r >= 0)
+                r = buffer_append_u64(&data, entry->partition_blocks);
+        if (r >= 0)
+                r = buffer_append(&data, (Span){entry->partition.bytes, GUID_SIZE});
+        if (r >= 0)
+                r = buffer_append(&data, (Span){types, sizeof(types)});
+        return r < 0 ? r : append_node(buffer, NODE_MEDIA, NODE_MEDIA_HARD_DRIVE, buffer_span(&data));
+}
+
+/* The short form of a device path, which begins with the partition: firmware looks for that on all disks. */
+static int append_device_path(Buffer *buffer, const BootEntry *entry) {
+        _cleanup_(buffer_done) Buffer path = {};
+        int r;
+
+        r = append_hard_drive(buffer, entry);
+        if (r >= 0)
+                r = append_text(&path, entry->path);
+        if (r >= 0)
+                r = append_node(buffer, NODE_MEDIA, NODE_MEDIA_FILE_PATH, buffer_span(&path));
+        return r < 0 ? r : append_node(buffer, NODE_END, NODE_END_ENTIRE, (Span){});
+}
+
+int boot_entry_format(const BootEntry *entry, Buffer *ret) {
+        _cleanup_(buffer_done) Buffer list = {};
+        int r;
+
+        r = append_device_path(&list, entry);
+        if (r >= 0)
+                r = buffer_append_u32(ret, entry->active ? LOAD_OPTION_ACTIVE : 0);
+        if (r >= 0)
+                r = buffer_append_u16(ret, list.size);
+        if (r >= 0)
+                r = append_text(ret, entry->description);
+        return r < 0 ? r : buffer_append(ret, buffer_span(&list));
 }

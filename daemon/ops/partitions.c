@@ -168,13 +168,17 @@ static int add_retired_xbootldr(const Context *context, PartitionList *list) {
 }
 
 /* For tests: what a folder of a tree counts as. */
+static void name_folder(EspVolume *volume, const char *uuid, size_t number) {
+        snprintf(volume->partition_uuid, sizeof(volume->partition_uuid), "%s", uuid);
+        volume->place.number = number;
+}
+
 static void name_folders(const Context *context, PartitionList *list) {
         const char *const *uuid = context->any_folder ? context->partition_uuids : NULL;
 
         for (size_t i = 0; uuid && *uuid && i < list->count; i++, uuid++)
                 if (list->items[i].error >= 0)
-                        snprintf(list->items[i].volume.partition_uuid, sizeof(list->items[i].volume.partition_uuid),
-                                 "%s", *uuid);
+                        name_folder(&list->items[i].volume, *uuid, i + 1);
 }
 
 static bool has_uuid(const Partition *partition, const char *uuid) {

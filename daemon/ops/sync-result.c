@@ -23,6 +23,7 @@ static const Field partition_fields[] = {
         FIELD(SyncPartition, contents_kept, FIELD_UNSIGNED, "contents-kept"),
         FIELD(SyncPartition, contents_removed, FIELD_STRINGS, "contents-removed"),
         FIELD(SyncPartition, loaders_written, FIELD_STRINGS, "loaders-written"),
+        FIELD(SyncPartition, boot_entry, FIELD_STRING, "boot-entry"),
         FIELD(SyncPartition, left_out, FIELD_STRINGS, "left-out"),
         FIELD(SyncPartition, left_alone, FIELD_STRINGS, "left-alone"),
         FIELD(SyncPartition, bytes_written, FIELD_UNSIGNED, "bytes-written"),

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #define STORE_FOLDER "/nix/store"
 
 void sync_volume_done(SyncVolume *volume) {
+        free(volume->boot_option);
         apply_result_done(&volume->done);
         plan_done(&volume->plan);
         inventory_done(&volume->inventory);
@@ -232,5 +234,7 @@ int sync_volume_report(SyncRun *run, SyncVolume *volume) {
                 r = sync_result_set_plan(partition, &volume->plan);
         else if (r >= 0)
                 r = sync_result_set_applied(partition, &volume->plan, &volume->done);
+        if (r >= 0)
+                partition->boot_entry = TAKE_POINTER(volume->boot_option);
         return r;
 }

@@ -23,7 +23,8 @@ typedef struct SyncVolume {
         Wanted wanted; /* the run's, as far as it concerns this volume; borrows from that */
         Plan plan;
         ApplyResult done;
-        int error; /* negative: it is left as it is, or as far as it got, */
+        char *boot_option; /* what is new in the firmware's boot order for it; NULL: nothing */
+        int error;         /* negative: it is left as it is, or as far as it got, */
         Failure problem;
         bool follows; /* only because of another volume of its home */
         bool in_part; /* not all garbage was removed, a generation was left out, or a file cannot be written */

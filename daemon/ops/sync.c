@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/ops/boot-check.h"
+#include "daemon/ops/boot-option.h"
 #include "daemon/ops/confirmed-generation.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/initrd-secrets.h"
@@ -436,6 +437,51 @@ static int carry_out(SyncRun *run, Failure *failure) {
         return r < 0 ? r : check_any(run, failure);
 }
 
+/* --- The firmware's boot order --------------------------------------------------------------------------------- */
+
+static void note_booting(SyncRun *run, size_t home) {
+        for (size_t i = 0; i < run->partitions.count; i++)
+                if (run->partitions.items[i].home == home)
+                        run->partitions.items[i].boots = true;
+}
+
+/* A firmware that takes none starts the fallback: that is worth a warning, and no failure. */
+static int keep_boot_option(SyncRun *run, size_t home) {
+        SyncVolume *volume = &run->volumes[home];
+        const EspVolume *esp = &volume->partition->volume;
+        _cleanup_(failure_done) Failure problem = {};
+        int r;
+
+        r = boot_option_keep(run->context, esp, run->write->dry_run, &volume->boot_option, &problem);
+        if (r > 0)
+                note_booting(run, home);
+        if (r >= 0 || r == -ENOMEM)
+                return r;
+        return string_list_add_format(&run->result->warnings,
+                                      "The firmware's boot order has no entry for the boot loader on %s: %s. With "
+                                      "BootEntry=no in the configuration none is tried for",
+                                      esp->path, problem.message ?: strerror(-r));
+}
+
+/* The first one comes last, and so to the front. Where variables cannot be written, or are not this system's, the order
+ * is left to whoever can. */
+static int keep_boot_options(SyncRun *run) {
+        const Context *context = run->context;
+        _cleanup_(failure_done) Failure read_only = {};
+        int r = 0;
+
+        if (run->garbage_only || context->settings->boot_entry != SETTINGS_AUTO || !context->variables ||
+            variables_check_writable(context->variables, &read_only) < 0)
+                return 0;
+        for (size_t i = run->partitions.count; r >= 0 && i-- > 0;) {
+                const Partition *partition = &run->partitions.items[i];
+
+                if (partition->role == VOLUME_ESP && run->volumes[i].error >= 0 && partition->volume.place.number > 0)
+                        r = keep_boot_option(run, i);
+        }
+        return r;
+}
+
 /* --- Reporting ------------------------------------------------------------------------------------------------- */
 
 static int add_warnings(const StringList *from, SyncResult *result) {
@@ -497,6 +543,8 @@ static int synchronise_volumes(SyncRun *run, const SyncParameters *asked, Failur
                 r = check_boot(run, failure);
         if (r >= 0)
                 r = carry_out(run, failure);
+        if (r >= 0)
+                r = keep_boot_options(run);
         return r < 0 ? r : report(run);
 }
 

@@ -137,6 +137,27 @@ static void test_udev(Disk *disk, gconstpointer unused) {
         assert_esp(disk);
 }
 
+static void assert_place(Disk *disk, uint32_t number, uint64_t start, uint64_t blocks) {
+        PartitionPlace place = {.number = 77};
+
+        partition_place(8, 3, &disk->search, &place);
+        g_assert_cmpuint(place.number, ==, number);
+        g_assert_cmpuint(place.start, ==, start);
+        g_assert_cmpuint(place.blocks, ==, blocks);
+}
+
+/* sysfs counts in 512 bytes, whatever the disk does. */
+static void test_place(Disk *disk, gconstpointer unused) {
+        assert_place(disk, 0, 0, 0);
+        test_write(disk->sys, "devices/sda/sda3/start", "6144\n", -1, 0600);
+        test_write(disk->sys, "devices/sda/sda3/size", "67584\n", -1, 0600);
+        assert_place(disk, 3, 6144, 67584);
+        test_write(disk->sys, "devices/sda/queue/logical_block_size", "4096\n", -1, 0600);
+        assert_place(disk, 3, 768, 8448);
+        test_write(disk->sys, "devices/sda/queue/logical_block_size", "0\n", -1, 0600);
+        assert_place(disk, 0, 0, 0);
+}
+
 static void test_crc(void) {
         /* The check value of CRC-32 as everybody computes it. */
         g_assert_cmphex(gpt_crc32(span_from_string("123456789")), ==, 0xcbf43926);
@@ -228,6 +249,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         TEST("type-and-uuid-are-those-that-sfdisk-wrote", test_table);
         TEST("blocks-of-4096-bytes-are-read-as-such", test_large_blocks);
+        TEST("where-a-partition-lies-is-told-in-the-disk's-own-blocks", test_place);
         TEST("a-broken-header-is-made-up-for-by-the-copy", test_copy);
         TEST("broken-entries-are-made-up-for-by-the-copy", test_entries_broken);
         TEST("no-partition-of-a-gpt-is-none", test_no_table);

@@ -104,6 +104,43 @@ static void test_an_entry_may_name_no_file(void) {
         g_assert_false(entry.has_partition);
 }
 
+/* Byte for byte what make_usual() makes, but for what is the loader's own. */
+static void test_writes_what_it_reads(void) {
+        BootEntry entry = {
+                .active = true,
+                .description = (char *)"Linux Boot Manager",
+                .path = (char *)"\\EFI\\systemd\\systemd-bootx64.efi",
+                .has_partition = true,
+                .partition_number = 1,
+                .partition_start = 0x1122334455667788,
+                .partition_blocks = 0x99aabbccddeeff00,
+        };
+        _cleanup_(buffer_done) Buffer expected = {}, made = {};
+        _cleanup_(boot_entry_done) BootEntry found = {};
+
+        make_usual(&expected);
+        g_assert_cmpint(guid_parse(span_from_string(PARTITION), &entry.partition), ==, 0);
+        g_assert_cmpint(boot_entry_format(&entry, &made), ==, 0);
+        g_assert_cmpint(boot_entry_parse(buffer_span(&made), &found), ==, 0);
+        g_assert_cmpuint(found.partition_number, ==, 1);
+        g_assert_cmphex(found.partition_start, ==, entry.partition_start);
+        g_assert_cmphex(found.partition_blocks, ==, entry.partition_blocks);
+
+        entry.partition_start = entry.partition_blocks = 0;
+        buffer_done(&made);
+        g_assert_cmpint(boot_entry_format(&entry, &made), ==, 0);
+        expected.size -= strlen("options for the loader");
+        g_assert_cmpmem(made.data, made.size, expected.data, expected.size);
+}
+
+static void test_writes_ascii_only(void) {
+        const BootEntry entry = {
+                .description = (char *)"Linux", .path = (char *)"\\\xc3\xa4.efi", .has_partition = true};
+        _cleanup_(buffer_done) Buffer made = {};
+
+        g_assert_cmpint(boot_entry_format(&entry, &made), ==, -EINVAL);
+}
+
 static void test_refuses_what_ends_too_early(void) {
         _cleanup_(buffer_done) Buffer data = {};
         size_t whole;
@@ -147,6 +184,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/firmware/boot-entry/joins-a-path-in-several-nodes", test_joins_a_path_in_several_nodes);
         g_test_add_func("/firmware/boot-entry/may-name-no-file", test_an_entry_may_name_no_file);
         g_test_add_func("/firmware/boot-entry/refuses-what-ends-too-early", test_refuses_what_ends_too_early);
+        g_test_add_func("/firmware/boot-entry/writes-what-it-reads", test_writes_what_it_reads);
+        g_test_add_func("/firmware/boot-entry/writes-ascii-only", test_writes_ascii_only);
         g_test_add_func("/firmware/boot-entry/refuses-nodes-that-contradict-themselves",
                         test_refuses_nodes_that_contradict_themselves);
         return g_test_run();

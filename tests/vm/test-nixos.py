@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The life of a machine that has the NixOS module: installed in a chroot, switched, switched back by the boot menu, switched from
-there, rolled back, cleaned and installed anew. It boots under Secure Boot after each what was chosen, and has nothing left to do. Its systems bring lanzad in two versions."""
+there, rolled back, cleaned and installed anew. It boots under Secure Boot after each, by the boot entry
+that lanzad made, what was chosen, and has nothing left to do. Its systems bring lanzad in two versions."""
 import contextlib
 import json
 import re
@@ -135,6 +136,7 @@ class System(NixosMachine):
         assert self.run("cat /proc/cmdline").text.startswith(f"init={toplevel}/init ")
         assert self.run("readlink /run/booted-system /run/current-system").text.split() == [toplevel] * 2
         assert [path for path, entry in self.entries_shown().items() if entry["isSelected"]] == [toplevel]
+        assert "\\EFI\\systemd\\systemd-bootx64.efi" in self.console.text  # says the firmware
         status = self.lanzactl("status --check")
         assert status["secure-boot"] and status["problems"] == [], status
 

@@ -163,14 +163,20 @@ def wiped(plan, machine):
         assert machine.loader_variable("StubDevicePartUUID") == machine.partition_uuid("/boot2")
         machine.lanzad("status", "--check")
     with plan.step("a-hook-counts-the-one-that-the-firmware-starts"):
+        # Without an entry for the first it is by the second that this start came.
+        machine.configure("[Esp]\nExtraPaths=/boot2\nXbootldrPath=/xboot\nBootEntry=no\n")
+        machine.run("rm /sys/firmware/efi/efivars/BootOrder-*")
         machine.run("mount -o remount,ro /boot2")
         assert machine.lanzad("sync", "--dry-run")["partitions"][2]["boots"]
         machine.hook(1, status=1)
         machine.run("mount -o remount,rw /boot2; umount /boot")
         assert machine.hook(2)["partitions"][0]["error"] == "EspNotFound"
+        machine.configure("[Esp]\nExtraPaths=/boot2\nXbootldrPath=/xboot\n")
     with plan.step("and-the-next-sync-mends-the-first"):
         machine.run("for disk in /sys/block/vd*; do [ $(<$disk/serial) != esp ] || mount -t vfat -o umask=0077,iocharset=ascii /dev/${disk##*/}1 /boot; done")
-        assert not any("problem" in partition for partition in machine.lanzad("sync")["partitions"])
+        result = machine.lanzad("sync")
+        assert not any("problem" in partition for partition in result["partitions"])
+        assert [bool(partition.get("boot-entry")) for partition in result["partitions"]] == [True, False, True], result
         machine.run(f"test -s /boot/{LOADER}")
         machine.assert_settled()
         assert machine.lanzad("status", "--check")["problems"] == []

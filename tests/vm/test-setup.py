@@ -80,6 +80,9 @@ def set_up(plan, machine, terminal):
         shown = machine.run("systemctl show lanzad --property=CapabilityBoundingSet,NoNewPrivileges,ProtectSystem").text
         assert sorted(shown.split()) == ["CapabilityBoundingSet=cap_linux_immutable", "NoNewPrivileges=yes",
                                          "ProtectSystem=strict"], shown
+    with plan.step("and-put-an-entry-for-the-boot-loader-into-the-firmware's-boot-order"):
+        found = machine.run("cd /sys/firmware/efi/efivars; for name in Boot00*; do cat $name | tr -d '\\0'; done").text
+        assert found.count("\\EFI\\systemd\\systemd-bootx64.efi") == 1, found
     with plan.step("efivarfs-protects-the-variables-again"):
         flags = machine.run("lsattr /sys/firmware/efi/efivars/{PK,KEK,db}-*").text.splitlines()
         assert len(flags) == 3 and all("i" in line.split()[0] for line in flags), flags
