@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/boot/text.h"
+#include "daemon/boot/trusted-way.h"
 #include "daemon/util/file.h"
 #include "daemon/util/root.h"
 
@@ -84,6 +85,7 @@ static int report_folder(const char *path, int error, Failure *failure) {
 static int folder_open(Folder *folder) {
         _cleanup_(close_fd) int fd = root_open(folder->root, folder->path, O_RDONLY | O_DIRECTORY);
         struct stat st;
+        int r;
 
         if (fd == -ENOENT)
                 return fd;
@@ -91,15 +93,12 @@ static int folder_open(Folder *folder) {
                 return report_folder(folder->path, fd, folder->failure);
         if (fstat(fd, &st) < 0)
                 return failure_set_errno(folder->failure, -errno, "Cannot examine the profile folder %s", folder->path);
-        if (!file_owner_trusted(&st) || st.st_mode & (S_IWGRP | S_IWOTH)) {
-                failure_set(
-                        folder->failure, CONDITION_BAD_CONFIGURATION,
-                        "The profile folder %s belongs to user %u and has mode %04o, so that others than root decide what is booted",
-                        folder->path, st.st_uid, st.st_mode & 07777);
-                failure_set_hint(folder->failure, "Make it root's: chown root %s; chmod 755 %s", folder->path,
-                                 folder->path);
-                return condition_errno(CONDITION_BAD_CONFIGURATION);
-        }
+        if (!file_owner_trusted(&st) || st.st_mode & (S_IWGRP | S_IWOTH))
+                return trusted_way_refuse("The profile folder", folder->path, &st, folder->failure);
+        r = trusted_way_check(folder->root, folder->path, folder->failure);
+        if (r < 0)
+                return failure_set_errno(folder->failure, r, "Cannot examine the way to the profile folder %s",
+                                         folder->path);
         folder->fd = TAKE_FD(fd);
         return 0;
 }

@@ -66,8 +66,9 @@ GenerationLink generation_link_parse(const char *name, size_t *ret_length, uint6
  * user, dangles, loops or leads anywhere but directly into the store, or gets there by way of another link, a toplevel
  * that is no folder, a bad or missing boot.json. Names that only look like a generation's ("system-007-link", a number
  * above 64 bits) are told in WARNINGS (may be NULL). Fails, with a message, if PROFILES cannot be read, if it (or a
- * folder in it that holds links) belongs to neither root nor our own user or is writable by others, or if there are
- * more than the limits above. PROFILES without system-profiles is fine. */
+ * folder in it that holds links) belongs to neither root nor our own user or is writable by others, or if others decide
+ * where the path leads (trusted-way.h), or if there are more than the limits above. PROFILES without system-profiles is
+ * fine. */
 int generation_list_read(int root, const char *profiles, StringList *warnings, GenerationList *ret, Failure *failure);
 
 /* Moves the generations of MORE, which is empty then, behind those of LIST. What pointed into either list is invalid

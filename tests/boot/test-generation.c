@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -312,6 +313,54 @@ static void test_foreign_folder(Fixture *fixture, gconstpointer data) {
                      "that others than root decide what is booted");
 }
 
+static void assert_way_fails(Fixture *fixture, const char *message) {
+        failure_done(&fixture->failure);
+        assert_fails(fixture, CONDITION_BAD_CONFIGURATION, message);
+}
+
+/* Whoever can rename a folder above it can put another in its place. */
+static void test_foreign_way(Fixture *fixture, gconstpointer data) {
+        g_autofree char *var = test_path(fixture->folder, "nix/var"), *nix = test_path(fixture->folder, "nix");
+        g_autofree char *here = test_path(fixture->folder, "nix/var/nix"),
+                        *there = test_path(fixture->folder, "home/user/nix");
+
+        g_assert_cmpint(chown(var, 65534, 65534), ==, 0);
+        assert_way_fails(fixture,
+                         "The folder /nix/var belongs to user 65534 and has mode 0700, so that others than root decide "
+                         "what is booted");
+        g_assert_cmpstr(fixture->failure.hint, ==, "Make it root's: chown root /nix/var; chmod 755 /nix/var");
+        g_assert_cmpint(chown(var, 0, 0), ==, 0);
+        g_assert_cmpint(chmod(nix, 0777), ==, 0);
+        assert_way_fails(fixture,
+                         "The folder /nix belongs to user 0 and has mode 0777, so that others than root decide what is "
+                         "booted");
+        /* What is root's stays where it is. */
+        g_assert_cmpint(chmod(nix, 01777), ==, 0);
+        failure_done(&fixture->failure);
+        read_list(fixture);
+        g_assert_cmpint(chmod(nix, 0755), ==, 0);
+
+        /* A good link to a folder of root's, in one of another's. */
+        test_make_folder(fixture->folder, "home/user", 0755);
+        g_assert_cmpint(rename(here, there), ==, 0);
+        g_assert_cmpint(symlink("../../home/./user/../user/nix", here), ==, 0);
+        failure_done(&fixture->failure);
+        read_list(fixture);
+        g_free(there);
+        there = test_path(fixture->folder, "home/user");
+        g_assert_cmpint(chown(there, 65534, 65534), ==, 0);
+        assert_way_fails(
+                fixture,
+                "The folder /home/user belongs to user 65534 and has mode 0755, so that others than root decide "
+                "what is booted");
+        g_assert_cmpint(chown(there, 0, 0), ==, 0);
+        g_assert_cmpint(lchown(here, 65534, 65534), ==, 0);
+        assert_way_fails(
+                fixture,
+                "The link /nix/var/nix belongs to user 65534 and has mode 0777, so that others than root decide "
+                "what is booted");
+}
+
 static void test_too_many(Fixture *fixture, gconstpointer data) {
         test_make_folder(fixture->folder, "nix/var/nix/profiles/system-profiles", 0755);
         for (unsigned i = 0; i <= GENERATION_PROFILES_MAX; i++) {
@@ -460,6 +509,7 @@ int main(int argc, char **argv) {
         TEST("is-found-by-its-toplevel-or-a-specialisations", test_find);
         TEST("a-missing-profile-folder-is-an-error", test_folders);
         TEST("refuses-a-profile-folder-that-others-write-to", test_writable_folder);
+        TEST("refuses-one-whose-place-others-may-give-to-another", test_foreign_way);
         TEST("refuses-a-profile-folder-of-another-user", test_foreign_folder);
         TEST("of-a-link-that-another-user-owns-is-not-followed", test_link_owner);
         TEST("of-no-profile-is-the-next-of-system-if-root-wants-it", test_unlisted);
