@@ -152,7 +152,7 @@ static int answer_image(sd_bus_message *call) {
         int fd, r;
 
         if (arguments[2] && answered)
-                return 0;
+                return 1; /* with 0 sd-bus answers in its place */
         answered = true;
         if (arguments[2]) {
                 fd = memfd_create("image", MFD_CLOEXEC);
