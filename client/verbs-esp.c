@@ -41,7 +41,7 @@ static void print_partition(json_t *partition, bool dry_run) {
         for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
                 print_lines(partition, lists[i].name, dry_run ? lists[i].planned : lists[i].done);
         if (*text_of(partition, "boot-entry")) {
-                printf(dry_run ? "  would put in front of the boot order: " : "  put in front of the boot order: ");
+                printf(dry_run ? "  would add to the boot order: " : "  added to the boot order: ");
                 print_text(text_of(partition, "boot-entry"));
                 putchar('\n');
         }

@@ -37,13 +37,14 @@ static bool parse_name(const char *name, uint16_t *ret) {
         return true;
 }
 
-static bool is_in_order(Span order, uint16_t number) {
+/* The offset right behind NUMBER in ORDER; 0 if it does not stand there. */
+static size_t offset_behind(Span order, uint16_t number) {
         uint16_t found;
 
         for (size_t i = 0; span_u16(order, i, &found) >= 0; i += sizeof(found))
                 if (found == number)
-                        return true;
-        return false;
+                        return i + sizeof(found);
+        return 0;
 }
 
 /* 1 if the variable NAME starts the loader on VOLUME, else 0: also if it can't be read or understood. -ENOMEM. */
@@ -88,7 +89,7 @@ static int find_entry(const Context *context, const StringList *names, const Esp
                 r = starts_loader(context, names->items[i], volume, &found.active);
                 if (r < 0)
                         return r;
-                found.in_order = is_in_order(order, found.number);
+                found.in_order = offset_behind(order, found.number) > 0;
                 if (r > 0 && rank(&found) > rank(&best))
                         best = found;
         }
@@ -96,12 +97,13 @@ static int find_entry(const Context *context, const StringList *names, const Esp
         return 0;
 }
 
-static int find_free(const StringList *names, uint16_t *ret_number) {
+/* Firmware leaves the numbers of entries that are gone in the order. */
+static int find_free(const StringList *names, Span order, uint16_t *ret_number) {
         char name[NAME_SIZE];
 
         for (unsigned number = 0; number <= UINT16_MAX; number++) {
                 snprintf(name, sizeof(name), "Boot%04X", number);
-                if (!string_list_contains(names, name)) {
+                if (!string_list_contains(names, name) && offset_behind(order, number) == 0) {
                         *ret_number = number;
                         return 0;
                 }
@@ -133,31 +135,38 @@ static int write_entry(const Context *context, const char *name, const EspVolume
         return r < 0 ? r : write_variable(context, name, &content, failure);
 }
 
-static int put_in_front(const Context *context, uint16_t number, Span order, Failure *failure) {
+/* At OFFSET of the order. Half a number at its end is left out. */
+static int put_in_order(const Context *context, uint16_t number, Span order, size_t offset, Failure *failure) {
         _cleanup_(buffer_done) Buffer content = {};
+        const size_t size = order.size & ~(size_t)1;
         int r;
 
-        r = buffer_append_u16(&content, number);
+        r = buffer_append(&content, (Span){order.data, offset});
         if (r >= 0)
-                r = buffer_append(&content, (Span){order.data, order.size & ~(size_t)1});
+                r = buffer_append_u16(&content, number);
+        if (r >= 0 && size > offset)
+                r = buffer_append(&content, (Span){order.data + offset, size - offset});
         return r < 0 ? r : write_variable(context, "BootOrder", &content, failure);
 }
 
-/* Makes the entry unless it is there, and puts it in front. */
-static int add(const Context *context, const EspVolume *volume, const Found *found, const char *name, Span order,
+/* Makes the entry unless it is there, and puts it behind PREVIOUS, or in front. */
+static int add(const Context *context, const EspVolume *volume, const Found *found, const Found *previous, Span order,
                Failure *failure) {
+        const size_t offset = previous->in_order ? offset_behind(order, previous->number) : 0;
+        char name[NAME_SIZE];
         int r = 0;
 
+        snprintf(name, sizeof(name), "Boot%04X", found->number);
         if (!found->exists)
                 r = write_entry(context, name, volume, failure);
-        return r < 0 ? r : put_in_front(context, found->number, order, failure);
+        return r < 0 ? r : put_in_order(context, found->number, order, offset, failure);
 }
 
-int boot_option_keep(const Context *context, const EspVolume *volume, bool dry_run, char **ret_name, Failure *failure) {
+int boot_option_keep(const Context *context, const EspVolume *volume, const EspVolume *behind, bool dry_run,
+                     char **ret_name, Failure *failure) {
         _cleanup_(string_list_done) StringList names = {};
         _cleanup_(buffer_done) Buffer order = {};
-        char name[NAME_SIZE];
-        Found found;
+        Found found, previous = {};
         int r;
 
         r = variables_list(context->variables, &efi_global_variable_guid, &names);
@@ -167,20 +176,20 @@ int boot_option_keep(const Context *context, const EspVolume *volume, bool dry_r
         if (r < 0 && r != -ENOENT)
                 return failure_set_errno(failure, r, "Cannot read the variable BootOrder");
         r = find_entry(context, &names, volume, buffer_span(&order), &found);
+        if (r >= 0 && behind)
+                r = find_entry(context, &names, behind, buffer_span(&order), &previous);
         if (r >= 0 && !found.exists)
-                r = find_free(&names, &found.number);
+                r = find_free(&names, buffer_span(&order), &found.number);
         if (r < 0)
                 return failure_set_errno(failure, r, "Cannot find a place for a boot entry");
 
         *ret_name = NULL;
         if (found.in_order)
                 return found.active;
-        snprintf(name, sizeof(name), "Boot%04X", found.number);
         if (!dry_run) {
-                r = add(context, volume, &found, name, buffer_span(&order), failure);
+                r = add(context, volume, &found, &previous, buffer_span(&order), failure);
                 if (r < 0)
                         return r;
         }
-        *ret_name = strdup(name);
-        return *ret_name ? 1 : -ENOMEM;
+        return asprintf(ret_name, "Boot%04X", found.number) < 0 ? -ENOMEM : 1;
 }

@@ -23,7 +23,7 @@ typedef struct SyncPartition {
         StringList contents_written, contents_removed; /* file names */
         StringList entries_removed;                    /* file names in loader/entries */
         StringList loaders_written;                    /* paths; loader/loader.conf too */
-        char *boot_entry;                              /* variable, now in front of the boot order; absent: it stays */
+        char *boot_entry;                              /* variable, new in the boot order; absent: that stays */
         StringList left_out;                           /* "generation 7": for want of room; with its specialisations */
         StringList left_alone; /* images of our form that are not provably ours: theirs is the decision of a person */
         uint64_t images_kept, contents_kept;

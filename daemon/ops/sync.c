@@ -446,38 +446,40 @@ static void note_booting(SyncRun *run, size_t home) {
 }
 
 /* A firmware that takes none starts the fallback: that is worth a warning, and no failure. */
-static int keep_boot_option(SyncRun *run, size_t home) {
+static int keep_boot_option(SyncRun *run, size_t home, const EspVolume *behind) {
         SyncVolume *volume = &run->volumes[home];
         const EspVolume *esp = &volume->partition->volume;
         _cleanup_(failure_done) Failure problem = {};
         int r;
 
-        r = boot_option_keep(run->context, esp, run->write->dry_run, &volume->boot_option, &problem);
+        r = boot_option_keep(run->context, esp, behind, run->write->dry_run, &volume->boot_option, &problem);
         if (r > 0)
                 note_booting(run, home);
         if (r >= 0 || r == -ENOMEM)
                 return r;
         return string_list_add_format(&run->result->warnings,
-                                      "The firmware's boot order has no entry for the boot loader on %s: %s. With "
-                                      "BootEntry=no in the configuration none is tried for",
+                                      "The boot order has no entry for %s: %s. With BootEntry=no none is tried for",
                                       esp->path, problem.message ?: strerror(-r));
 }
 
-/* The first one comes last, and so to the front. Where variables cannot be written, or are not this system's, the order
- * is left to whoever can. */
+/* Each behind the one before: a further ESP is there for when that fails. Where variables cannot be written, or are not
+ * this system's, the order is left to whoever can. */
 static int keep_boot_options(SyncRun *run) {
         const Context *context = run->context;
         _cleanup_(failure_done) Failure read_only = {};
+        const EspVolume *behind = NULL;
         int r = 0;
 
         if (run->garbage_only || context->settings->boot_entry != SETTINGS_AUTO || !context->variables ||
             variables_check_writable(context->variables, &read_only) < 0)
                 return 0;
-        for (size_t i = run->partitions.count; r >= 0 && i-- > 0;) {
+        for (size_t i = 0; r >= 0 && i < run->partitions.count; i++) {
                 const Partition *partition = &run->partitions.items[i];
 
-                if (partition->role == VOLUME_ESP && run->volumes[i].error >= 0 && partition->volume.place.number > 0)
-                        r = keep_boot_option(run, i);
+                if (partition->role != VOLUME_ESP || run->volumes[i].error < 0 || partition->volume.place.number == 0)
+                        continue;
+                r = keep_boot_option(run, i, behind);
+                behind = &partition->volume;
         }
         return r;
 }

@@ -74,12 +74,12 @@ static void test_put_in_front(void) {
 
         outcome = machine_run_status(machine, 0, "sync", NULL);
         outcome_assert(outcome, "warnings", "");
-        outcome_assert(outcome, "partitions.0.boot-entry", "Boot0002");
-        outcome_assert(outcome, "partitions.1.boot-entry", "Boot0000");
+        outcome_assert(outcome, "partitions.0.boot-entry", "Boot0000");
+        outcome_assert(outcome, "partitions.1.boot-entry", "Boot0002");
         outcome_assert(outcome, "partitions.0.boots", "yes");
-        assert_order(machine, "0002,0000,0001");
-        assert_entry(machine, "Boot0002", MACHINE_ESP_UUID, 1);
-        assert_entry(machine, "Boot0000", MACHINE_SECOND_UUID, 2);
+        assert_order(machine, "0000,0002,0001");
+        assert_entry(machine, "Boot0000", MACHINE_ESP_UUID, 1);
+        assert_entry(machine, "Boot0002", MACHINE_SECOND_UUID, 2);
 
         writes = variables_memory_write_count(machine->variables);
         again = machine_run_status(machine, 0, "sync", NULL);
@@ -88,7 +88,7 @@ static void test_put_in_front(void) {
 }
 
 static void test_the_order_is_the_users(void) {
-        static const uint16_t windows_first[] = {1, 0, 2}, without_ours[] = {1, 0};
+        static const uint16_t windows_first[] = {1, 0, 2}, without_ours[] = {1, 2};
         _cleanup_(machine_freep) Machine *machine = machine_with_order();
         _cleanup_(outcome_freep) Outcome *outcome = NULL;
         size_t writes;
@@ -103,9 +103,40 @@ static void test_the_order_is_the_users(void) {
         set_order(machine, without_ours, G_N_ELEMENTS(without_ours));
         writes = variables_memory_write_count(machine->variables);
         outcome = machine_run_status(machine, 0, "sync", NULL);
-        outcome_assert(outcome, "partitions.0.boot-entry", "Boot0002");
-        assert_order(machine, "0002,0001,0000");
+        outcome_assert(outcome, "partitions.0.boot-entry", "Boot0000");
+        assert_order(machine, "0000,0001,0002");
         g_assert_cmpuint(variables_memory_write_count(machine->variables), ==, writes + 1);
+}
+
+/* What the order still names of an entry that is gone would otherwise be the new one, at that place and in front. */
+static void test_stale_numbers(void) {
+        static const uint16_t stale[] = {0, 1, 2, 1};
+        _cleanup_(machine_freep) Machine *machine = machine_with_order();
+
+        machine->settings.esp_extra_paths.count = 0;
+        set_windows(machine);
+        set_order(machine, stale, G_N_ELEMENTS(stale));
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        machine->settings.esp_extra_paths.count = 1;
+        assert_order(machine, "0003,0000,0001,0002,0001");
+        assert_entry(machine, "Boot0003", MACHINE_ESP_UUID, 1);
+}
+
+/* A further ESP is what the firmware turns to where the first fails, and no reason to start that before Windows. */
+static void test_further_ones_behind(void) {
+        static const uint16_t windows_first[] = {1, 0, 5};
+        _cleanup_(machine_freep) Machine *machine = machine_with_order();
+        _cleanup_(outcome_freep) Outcome *outcome = NULL;
+
+        machine->settings.esp_extra_paths.count = 0;
+        set_windows(machine);
+        outcome_free(machine_run_status(machine, 0, "sync", NULL));
+        set_order(machine, windows_first, G_N_ELEMENTS(windows_first));
+        machine->settings.esp_extra_paths.count = 1;
+        outcome = machine_run_status(machine, 0, "sync", NULL);
+        outcome_assert(outcome, "partitions.0.boot-entry", "-");
+        outcome_assert(outcome, "partitions.1.boot-entry", "Boot0002");
+        assert_order(machine, "0001,0000,0002,0005");
 }
 
 /* bootctl writes the same one, with another name and in other letters perhaps. */
@@ -187,6 +218,9 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/ops/boot-option/new-entries-come-in-front-in-the-order-of-the-partitions", test_put_in_front);
         g_test_add_func("/ops/boot-option/where-an-entry-stands-is-the-user's-choice", test_the_order_is_the_users);
+        g_test_add_func("/ops/boot-option/a-number-that-the-order-names-is-not-free", test_stale_numbers);
+        g_test_add_func("/ops/boot-option/that-of-a-further-partition-comes-behind-that-of-the-one-before",
+                        test_further_ones_behind);
         g_test_add_func("/ops/boot-option/an-entry-of-others-for-the-same-loader-will-do", test_of_others);
         g_test_add_func("/ops/boot-option/an-entry-that-is-switched-off-stays-so", test_switched_off);
         g_test_add_func("/ops/boot-option/is-left-alone-where-it-is-not-to-be-written", test_left_alone);
