@@ -369,6 +369,156 @@ static void test_cut_timestamp(void) {
         }
 }
 
+/* --- Calls that fail ------------------------------------------------------------------------------------------ */
+
+/* The linker lets whoever calls fsync() call __wrap_fsync(), and so on (tests/build.mk). */
+int __real_fsync(int fd);
+int __real_fchmod(int fd, mode_t mode);
+int __real_fstat(int fd, struct stat *st);
+int __real_fstatat(int dir, const char *path, struct stat *st, int flags);
+int __real_mkdirat(int dir, const char *path, mode_t mode);
+int __real_renameat(int from_dir, const char *from, int to_dir, const char *to);
+ssize_t __real_write(int fd, const void *data, size_t size);
+int __wrap_fsync(int fd);
+int __wrap_fchmod(int fd, mode_t mode);
+int __wrap_fstat(int fd, struct stat *st);
+int __wrap_fstatat(int dir, const char *path, struct stat *st, int flags);
+int __wrap_mkdirat(int dir, const char *path, mode_t mode);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
+ssize_t __wrap_write(int fd, const void *data, size_t size);
+
+static unsigned calls, failing_call; /* the one that fails, counted from 1; 0: none */
+
+static int fails(void) {
+        if (++calls != failing_call)
+                return 0;
+        errno = EIO;
+        return -1;
+}
+
+int __wrap_fsync(int fd) {
+        return fails() ?: __real_fsync(fd);
+}
+
+int __wrap_fchmod(int fd, mode_t mode) {
+        return fails() ?: __real_fchmod(fd, mode);
+}
+
+int __wrap_fstat(int fd, struct stat *st) {
+        return fails() ?: __real_fstat(fd, st);
+}
+
+int __wrap_fstatat(int dir, const char *path, struct stat *st, int flags) {
+        return fails() ?: __real_fstatat(dir, path, st, flags);
+}
+
+int __wrap_mkdirat(int dir, const char *path, mode_t mode) {
+        return fails() ?: __real_mkdirat(dir, path, mode);
+}
+
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to) {
+        return fails() ?: __real_renameat(from_dir, from, to_dir, to);
+}
+
+ssize_t __wrap_write(int fd, const void *data, size_t size) {
+        return fails() ?: __real_write(fd, data, size);
+}
+
+static void begin_failing(unsigned number) {
+        calls = 0;
+        failing_call = number;
+}
+
+/* Whether there was such a call. */
+static bool end_failing(void) {
+        bool failed = failing_call > 0 && calls >= failing_call;
+
+        failing_call = 0;
+        return failed;
+}
+
+static void assert_says_why(int r, const Failure *failure) {
+        g_assert_cmpint(r, <, 0);
+        g_assert_nonnull(failure->message);
+        g_assert_nonnull(strstr(failure->message, "Input/output error"));
+}
+
+/* Each line of BEFORE that tells of a file of a role's is one of AFTER. */
+static void assert_nothing_lost(const char *before, const char *after) {
+        g_auto(GStrv) old = g_strsplit(before, "\n", -1), new = g_strsplit(after, "\n", -1);
+
+        for (size_t i = 0; old[i]; i++)
+                if (strstr(old[i], "keys/") || strstr(old[i], "GUID ") || strstr(old[i], "held/"))
+                        g_assert_true(g_strv_contains((const char *const *)new, old[i]));
+}
+
+/* Makes what PATH lacks, with one call that fails; then again. Returns whether there was such a call. */
+static bool create_with_failure(const char *path, unsigned number) {
+        _cleanup_(key_store_freep) KeyStore *store = open_store(path), *again = NULL;
+        _cleanup_(failure_done) Failure failure = {}, second = {};
+        g_autofree char *between = NULL, *after = NULL;
+        bool failed;
+        int r;
+
+        begin_failing(number);
+        r = key_store_create(store, &creation, NULL, &failure);
+        failed = end_failing();
+        if (failed)
+                assert_says_why(r, &failure);
+        else
+                g_assert_cmpint(r, ==, 0);
+        between = test_listing(path);
+        again = open_store(path);
+        r = key_store_create(again, &creation, NULL, &second);
+        if (r < 0)
+                g_assert_cmpint(second.condition, ==, CONDITION_KEYS_EXIST);
+        for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++)
+                assert_signs(again, role);
+        after = test_listing(path);
+        g_assert_null(strstr(after, "new"));
+        assert_nothing_lost(between, after);
+        return failed;
+}
+
+static void test_failing_calls(void) {
+        unsigned count = 0;
+        bool failed = true;
+
+        while (failed) {
+                _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+
+                failed = create_with_failure(folder, ++count);
+        }
+        g_test_message("%u calls", count - 1);
+        g_assert_cmpuint(count, >, 30);
+}
+
+/* A time that was handed out is never handed out again, whatever became of recording the next one. */
+static void test_timestamp_failing_calls(void) {
+        _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
+        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        int64_t last, next;
+        bool failed = true;
+
+        g_assert_cmpint(key_store_next_timestamp(store, 1000, &last, NULL), ==, 0);
+        for (unsigned number = 1; failed; number++) {
+                _cleanup_(failure_done) Failure failure = {};
+                int r;
+
+                begin_failing(number);
+                r = key_store_next_timestamp(store, 1000, &next, &failure);
+                failed = end_failing();
+                if (failed)
+                        assert_says_why(r, &failure);
+                else
+                        g_assert_cmpint(r, ==, 0);
+                g_assert_cmpint(key_store_next_timestamp(store, 1000, &next, NULL), ==, 0);
+                g_assert_cmpint(next, >, last);
+                last = next;
+        }
+        g_assert_cmpint(last, >, 1000 + 5);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         load_ready_keys();
@@ -379,8 +529,10 @@ int main(int argc, char **argv) {
         g_test_add_func("/keys/creation/never-replaces-half-a-pair", test_never_replaces);
         g_test_add_func("/keys/creation/leaves-configured-roles-alone", test_configured_roles_are_not_made);
         g_test_add_func("/keys/creation/cleans-up-when-a-write-fails", test_failed_write);
+        g_test_add_func("/keys/creation/whatever-call-fails-is-told-and-the-next-run-finishes", test_failing_calls);
         g_test_add_func("/keys/creation/a-cut-leaves-whole-pairs-and-the-next-run-finishes", test_cuts);
         g_test_add_func("/keys/creation/is-durable-before-it-is-visible", test_durable);
+        g_test_add_func("/keys/timestamp/whatever-call-fails-none-comes-twice", test_timestamp_failing_calls);
         g_test_add_func("/keys/timestamp/a-cut-never-brings-an-old-one-back", test_cut_timestamp);
         return g_test_run();
 }
