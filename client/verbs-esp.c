@@ -2,6 +2,7 @@
 /* sync, gc, list. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/operation.h"
@@ -105,6 +106,20 @@ static bool stands_on(json_t *result, const char *boots) {
         return false;
 }
 
+/* Where NixOS is being installed, by nixos-install, the start came from some medium and the boot order is from before:
+ * if neither leads to any of the partitions, the firmware comes to the boot loader by its usual name. */
+static bool is_left_to_fallback(json_t *result) {
+        const char *installs = getenv("NIXOS_INSTALL_BOOTLOADER");
+        json_t *partition;
+        size_t i;
+
+        json_array_foreach(json_object_get(result, "partitions"), i, partition) {
+                if (truth_of(partition, "boots"))
+                        return false;
+        }
+        return installs && strcmp(installs, "1") == 0 && stands_on(result, NULL);
+}
+
 /* A status other than 0 aborts the whole switch: it is for a system that could not be booted, and for nothing else. */
 static int sync_as_hook(Session *session, json_t *options) {
         json_auto_t *result = NULL;
@@ -118,7 +133,9 @@ static int sync_as_hook(Session *session, json_t *options) {
         r = run_and_keep(session, "sync", options, print_synced, &result);
         if (!result || (r != STATUS_DONE && r != STATUS_IN_PART))
                 return r;
-        if (!stands_on(result, "boots")) {
+        if (is_left_to_fallback(result)) {
+                complain("Warning: no boot entry leads to it, the firmware has to find EFI/BOOT/BOOTX64.EFI by itself");
+        } else if (!stands_on(result, "boots")) {
                 complain(stands_on(result, NULL)
                                  ? "%s can be booted from no EFI system partition that the firmware starts"
                                  : "%s can be booted from no EFI system partition",

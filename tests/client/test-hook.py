@@ -178,6 +178,14 @@ def test_exit_status():
             assert ("no EFI system partition" in errors) == (status == 1 and "partitions" in answer[1]), errors
             assert ("not everything could be done" in errors) == (answer == [5, BOOTABLE]), errors
             bus.lanzactl("sync", TOPLEVEL, status=answer[0])
+    # Where NixOS is being installed nothing may lead to the new boot loader yet.
+    unknown = {"partitions": [{"path": "/boot", "default-entry": "a.efi", "boots": False}], "warnings": []}
+    for answer, installs, status in ((unknown, None, 1), (unknown, "0", 1), (unknown, "1", 0), (elsewhere, "1", 1), (nowhere, "1", 1)):
+        with Bus(answers={"sync": [0, answer]}) as bus:
+            bus.environment.pop("NIXOS_INSTALL_BOOTLOADER", None)
+            bus.environment.update({"NIXOS_INSTALL_BOOTLOADER": installs} if installs else {})
+            _, errors = hook(bus, status=status)
+            assert ("EFI/BOOT/BOOTX64.EFI" in errors) == (status == 0), errors
     with Bus(VERSION, ERROR + "ForeignToplevel", "It is foreign") as bus:
         hook(bus, status=3)
         assert [words[0] for words in bus.words()] == ["initrd-secrets"]
