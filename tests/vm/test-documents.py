@@ -228,7 +228,7 @@ for disk in /sys/block/vd*; do [ $(<$disk/serial) != second ] || mount -t vfat -
                      "/etc/systemd/system/lanzad.service.d/esp-path.conf": Entry(b"[Service]\nReadWritePaths=-/boot2\n")})
         machine.run("systemctl daemon-reload; systemctl stop lanzad")
         machine.type(GUIDE, "Several ESPs, and XBOOTLDR")
-        machine.run("cd /boot && find EFI -type f -exec cmp {} /boot2/{} \\;")
+        machine.run("for folder in BOOT Linux nixos systemd; do diff -r /boot/EFI/$folder /boot2/EFI/$folder || exit 1; done")
         machine.run("umount /boot2; rm /etc/lanza/lanzad.conf.d/esps.conf; systemctl stop lanzad")
 
 
