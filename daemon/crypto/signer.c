@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The key is parsed and checked once: a key file can be damaged in the half that only the owner sees, and then every
- * image would be signed, written, and refused at the next boot. To try it with a signature would show that as well, but
- * costs as much as signing one image more. */
+/* The key is parsed once, and tried once: a key file can be damaged in the half that only the owner sees, and then
+ * every image would be signed, written, and refused at the next boot. */
 
 #include "daemon/crypto/signer.h"
 
 #include <errno.h>
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
 #include <openssl/pem.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "daemon/crypto/openssl.h"
 
-enum { KEY_BITS_MIN = 2048, KEY_BITS_MAX = 4096, PEM_SIZE_MAX = 256 * 1024 };
+enum { KEY_BITS_MIN = 2048, KEY_BITS_MAX = 4096, PEM_SIZE_MAX = 256 * 1024, SIGNATURE_SIZE_MAX = KEY_BITS_MAX / 8 };
 
 struct Signer {
         EVP_PKEY *key;
@@ -47,70 +44,21 @@ static int read_key(Span pem, EVP_PKEY **ret) {
         return 0;
 }
 
-typedef struct RsaNumbers {
-        BIGNUM *n, *e, *d, *p, *q, *dp, *dq, *q_inverse;
-} RsaNumbers;
+static int try_key(EVP_PKEY *key) {
+        static const uint8_t text[] = "lanzad";
+        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *sign = EVP_MD_CTX_new();
+        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *verify = EVP_MD_CTX_new();
+        uint8_t signature[SIGNATURE_SIZE_MAX];
+        size_t size = sizeof(signature);
 
-static void rsa_numbers_done(RsaNumbers *numbers) {
-        BN_free(numbers->n);
-        BN_free(numbers->e);
-        BN_clear_free(numbers->d);
-        BN_clear_free(numbers->p);
-        BN_clear_free(numbers->q);
-        BN_clear_free(numbers->dp);
-        BN_clear_free(numbers->dq);
-        BN_clear_free(numbers->q_inverse);
-}
-
-static bool rsa_numbers_read(const EVP_PKEY *key, RsaNumbers *ret) {
-        return EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &ret->n) == 1 &&
-               EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &ret->e) == 1 &&
-               EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_D, &ret->d) == 1 &&
-               EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_FACTOR1, &ret->p) == 1 &&
-               EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_FACTOR2, &ret->q) == 1 &&
-               EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_EXPONENT1, &ret->dp) == 1 &&
-               EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_EXPONENT2, &ret->dq) == 1 &&
-               EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_COEFFICIENT1, &ret->q_inverse) == 1;
-}
-
-/* Whether A times B is 1 modulo M. */
-static bool are_inverse(const BIGNUM *a, const BIGNUM *b, const BIGNUM *m, BIGNUM *scratch, BN_CTX *context) {
-        return BN_mod_mul(scratch, a, b, m, context) == 1 && BN_is_one(scratch);
-}
-
-/* Whether D and PART both undo E modulo the prime P. */
-static bool exponents_match(const RsaNumbers *numbers, const BIGNUM *prime, const BIGNUM *part, BIGNUM *scratch,
-                            BN_CTX *context) {
-        BIGNUM *order = BN_dup(prime);
-        bool result = order && BN_sub_word(order, 1) == 1 && are_inverse(part, numbers->e, order, scratch, context) &&
-                      are_inverse(numbers->d, numbers->e, order, scratch, context);
-
-        BN_clear_free(order);
-        return result;
-}
-
-/* RFC 8017, 3.2. N is that of the certificate, a product of two primes: whichever two factors it has are these. */
-static bool is_consistent(const RsaNumbers *numbers, BIGNUM *scratch, BN_CTX *context) {
-        return !BN_is_one(numbers->p) && !BN_is_one(numbers->q) &&
-               BN_mul(scratch, numbers->p, numbers->q, context) == 1 && BN_cmp(scratch, numbers->n) == 0 &&
-               exponents_match(numbers, numbers->p, numbers->dp, scratch, context) &&
-               exponents_match(numbers, numbers->q, numbers->dq, scratch, context) &&
-               are_inverse(numbers->q_inverse, numbers->q, numbers->p, scratch, context);
-}
-
-static int check_private_half(const EVP_PKEY *key) {
-        _cleanup_(rsa_numbers_done) RsaNumbers numbers = {};
-        BN_CTX *context = BN_CTX_secure_new();
-        BIGNUM *scratch = BN_new();
-        int r = 0;
-
-        if (!context || !scratch)
-                r = openssl_failed(-ENOMEM);
-        else if (!rsa_numbers_read(key, &numbers) || !is_consistent(&numbers, scratch, context))
-                r = openssl_failed(-ENOKEY);
-        BN_clear_free(scratch);
-        BN_CTX_free(context);
-        return r;
+        if (!sign || !verify)
+                return openssl_failed(-ENOMEM);
+        if (EVP_DigestSignInit(sign, NULL, EVP_sha256(), NULL, key) != 1 ||
+            EVP_DigestSign(sign, signature, &size, text, sizeof(text)) != 1 ||
+            EVP_DigestVerifyInit(verify, NULL, EVP_sha256(), NULL, key) != 1 ||
+            EVP_DigestVerify(verify, signature, size, text, sizeof(text)) != 1)
+                return openssl_failed(-ENOKEY);
+        return 0;
 }
 
 int signer_new_from_pem(Span key_pem, Span certificate_pem, Signer **ret) {
@@ -130,7 +78,7 @@ int signer_new_from_pem(Span key_pem, Span certificate_pem, Signer **ret) {
         if (!EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_get_bits(key) < KEY_BITS_MIN ||
             EVP_PKEY_get_bits(key) > KEY_BITS_MAX)
                 return openssl_failed(-ERANGE);
-        r = check_private_half(key);
+        r = try_key(key);
         if (r < 0)
                 return r;
 

@@ -73,11 +73,14 @@ static void *make_items(void *userdata) {
         return NULL;
 }
 
-/* How many threads are worth their while. */
+/* How many threads are worth their while. One processor stays for the owner, who makes items, too, instead of being
+ * woken for each. */
 static size_t threads_for(size_t count) {
         cpu_set_t set;
         size_t processors = sched_getaffinity(/* pid= */ 0, sizeof(set), &set) < 0 ? 1 : CPU_COUNT(&set);
 
+        if (processors > 1)
+                processors--;
         if (processors > AHEAD_THREADS_MAX)
                 processors = AHEAD_THREADS_MAX;
         return count < processors ? count : processors;
@@ -101,14 +104,15 @@ int ahead_new(AheadMake make, void *userdata, size_t count, Ahead **ret) {
         return 0;
 }
 
-/* Waits until the first item that was not taken is there. */
+/* Until the first item that was not taken is there, others are made here as well; when there are none, this waits. */
 static Item *first_item(Ahead *ahead) {
         Item *item = item_of(ahead, ahead->taken);
 
-        if (ahead->thread_count == 0)
-                make_next(ahead);
         while (!item->is_made)
-                pthread_cond_wait(&ahead->changed, &ahead->lock);
+                if (ahead->begun < ahead->count && has_room(ahead))
+                        make_next(ahead);
+                else
+                        pthread_cond_wait(&ahead->changed, &ahead->lock);
         return item;
 }
 

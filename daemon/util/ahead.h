@@ -18,14 +18,15 @@ enum {
 
 typedef struct Ahead Ahead;
 
-/* Makes item INDEX; called on any thread, for several items at once. */
+/* Makes item INDEX; called on any thread, that of the owner included, for several items at once. */
 typedef int (*AheadMake)(void *userdata, size_t index, Buffer *ret, Failure *failure);
 
-/* Begins to make items 0 to COUNT - 1, on as many threads as there are processors for. Where none can be started, each
- * item is made as it is taken. -ENOMEM. */
+/* Begins to make items 0 to COUNT - 1, on as many threads as there are processors beside the owner's. Where none can be
+ * started, each item is made as it is taken. -ENOMEM. */
 int ahead_new(AheadMake make, void *userdata, size_t count, Ahead **ret);
 
-/* Item INDEX, or what making it failed with. An item can be taken once, and none before it any more. */
+/* Item INDEX, or what making it failed with. Makes items itself rather than wait. An item can be taken once, and none
+ * before it any more. */
 int ahead_take(Ahead *ahead, size_t index, Buffer *ret, Failure *failure);
 
 /* Waits for what is in the making. Returns NULL. */
