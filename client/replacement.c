@@ -79,15 +79,21 @@ static int open_place(Replacement *replacement, const char *path) {
         return replacement->folder < 0 ? -errno : 0;
 }
 
+/* From here on the folder is held: what PATH leads to may have changed since the file was opened, and be anybody's. */
 static int open_own_place(Replacement *replacement, const char *path) {
         char *real = realpath(path, NULL);
+        struct stat st;
         int r;
 
         if (!real)
                 return -errno;
         r = open_place(replacement, real);
         free(real);
-        return r;
+        if (r < 0)
+                return r;
+        if (fstatat(replacement->folder, replacement->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        return st.st_dev == replacement->st.st_dev && st.st_ino == replacement->st.st_ino ? 0 : -ESTALE;
 }
 
 /* A rename would put a file in place of a device, or of the link that /dev/stdout is. */

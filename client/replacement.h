@@ -28,7 +28,7 @@ int replacement_open(Replacement *replacement, const char *path);
 
 /* The new contents go to OTHER, which is a regular file or none, or, if it is NULL, to the place of PATH, the file that
  * was opened: where a link leads there, of what it leads to. If WRITES, new files must be possible there. Returns 0,
- * -EINVAL if OTHER is something else, or another negative errno. */
+ * -EINVAL if OTHER is something else, -ESTALE if PATH leads to another file by now, or another negative errno. */
 int replacement_place(Replacement *replacement, const char *path, const char *other, bool writes);
 
 /* Writes what MEMORY holds beside the place, with the owner and mode of the file that was named. */

@@ -60,14 +60,19 @@ __attribute__((format(printf, 3, 4))) static int fail(Signing *signing, const ch
         return STATUS_FAILED;
 }
 
+static const char *reason(int error) {
+        if (error == -EINVAL)
+                return "it is no regular file";
+        return error == -ESTALE ? "it was exchanged meanwhile" : strerror(-error);
+}
+
 static int fail_with(Signing *signing, int error, const char *what, const char *path) {
         if (error == -EFBIG)
                 return fail(signing, LANZA1_ERROR_PREFIX "LimitsExceeded",
                             "%s is larger than %d MiB, more than the service takes\nOnly root can sign it: run this "
                             "again with sudo.",
                             path, SIGNING_BYTES_MAX / 1024 / 1024);
-        return fail(signing, LANZA1_ERROR_PREFIX "Failed", "Cannot %s %s: %s", what, path,
-                    error == -EINVAL ? "it is no regular file" : strerror(-error));
+        return fail(signing, LANZA1_ERROR_PREFIX "Failed", "Cannot %s %s: %s", what, path, reason(error));
 }
 
 /* The service does not know what the image is called. */

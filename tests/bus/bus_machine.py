@@ -43,10 +43,10 @@ class Machine(Tree):
             status, result = self.oneshot(*command)
             assert status == 0, (command, result)
 
-    def lanzactl(self, bus, *arguments, prefix=(), program=LANZACTL):
+    def lanzactl(self, bus, *arguments, prefix=(), program=LANZACTL, **more):
         """Exit status and what is printed, by the service on BUS."""
         environment = {**bus.environment, "LANZACTL_LANZAD": str(self.program)}
         command = [*prefix, program, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd="/", check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd="/", check=False, **more)
         assert "cannot be reached" not in done.stderr, done
         return done.returncode, done.stdout

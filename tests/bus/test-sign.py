@@ -156,6 +156,17 @@ def test_files():
         assert output == f"Signed {machine.folder}/new.efi\n{files[0]}: was signed already\n", output
 
 
+def test_exchanged():
+    """What a path leads to can change after it was opened; what was not read is not replaced."""
+    with Signing() as machine, PrivateBus(machine.root) as bus:
+        path, other = machine.binary("binary.efi"), machine.binary("binary.efi (deleted)", b"something else")
+        with open(path, "rb") as file:
+            path.unlink()
+            name = f"/proc/self/fd/{file.fileno()}"  # what it shows is the name of the other
+            machine.refused(bus, "Failed", "exchanged", name, pass_fds=[file.fileno()])
+        assert other.read_bytes() == b"something else"
+
+
 def test_output():
     with Signing() as machine, PrivateBus(machine.root) as bus:
         path, target = machine.binary("binary.efi", mode=0o600), machine.folder / "signed.efi"
@@ -232,6 +243,7 @@ run_tests("/bus/sign", {
     "what-is-no-image-or-no-sealed-memory-is-refused": test_refused,
     "who-may-not-enroll-gets-nothing-signed": test_nobody,
     "lanzactl-gives-files-new-contents": test_files,
+    "lanzactl-replaces-only-what-it-has-read": test_exchanged,
     "lanzactl-writes-one-file-to-another-place": test_output,
     "lanzactl-signs-all-or-none": test_all_or_none,
     "lanzactl-leaves-to-a-program-what-the-service-cannot-do": test_program,
