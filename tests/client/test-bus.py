@@ -86,7 +86,9 @@ def test_ended():
                 path.write_text("an image")
             before = {path.name for path in bus.program.parent.iterdir()}
             command = [LANZACTL, "sign", *files]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=bus.environment)
+            # Also where the tests run under nohup(1) or in the background: what is ignored would stay so.
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=bus.environment,
+                                       preexec_fn=lambda number=number: signal.signal(number, signal.SIG_DFL))
             while {path.name for path in bus.program.parent.iterdir()} == before:
                 assert process.poll() is None
                 time.sleep(0.01)
