@@ -3,7 +3,6 @@
 """Who may do what, by the real polkitd; and what any D-Bus tool can do, without lanzactl."""
 import ast
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -116,49 +115,11 @@ def only_sync(bus):
     assert wire.call(NAME, OBJECT, f"{NAME}.Esp", "Sync", "a{sv}", [{}]).type == RETURN
 
 
-def test_hangs():
-    """polkitd that does not answer: refused after a while, and its late consent starts nothing; nor does one to who left."""
-    with Tree() as tree, PrivateBus(tree.root, tree.firmware()) as bus:
-        polkit = bus.start_polkit(ALLOW_ALL)
-        before = state(tree)
-        polkit.send_signal(signal.SIGSTOP)
-        refused, waiting = os.pipe(), os.pipe()
-
-        def leave():
-            bus.wire().send_call(NAME, OBJECT, f"{NAME}.Keys", "Create", "a{sv}", [{}])
-
-        def stay():
-            os.close(waiting[1])
-            wire = bus.wire()
-            assert error(wire, "Keys", "Create")[0] == DENIED
-            os.write(refused[1], b".")
-            os.read(waiting[0], 1)
-            wire.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetId")
-            assert not [message for message in wire.kept if REPLY_SERIAL in message.fields]
-
-        children = as_nobody(leave), as_nobody(stay)
-        os.close(waiting[0])
-        os.close(refused[1])
-        bus.call("Keys", "Create", "a{sv}", "1", "dry-run", "b", "true")  # others are served meanwhile
-        assert os.read(refused[0], 1) == b"."
-        polkit.send_signal(signal.SIGCONT)
-        # polkit answers in order: what it was asked before is answered then.
-        assert subprocess.run([*NOBODY, "busctl", "--system", "get-property", "org.freedesktop.PolicyKit1",
-                               "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority", "BackendName"],
-                              env=bus.environment, stdout=subprocess.PIPE, timeout=60, check=False).returncode == 0  # fmt: skip
-        bus.call("Keys", "Create", "a{sv}", "1", "dry-run", "b", "true")  # behind it in the queue, were it there
-        os.close(waiting[1])
-        os.close(refused[0])
-        assert all(ended_well(child) for child in children)
-        assert state(tree) == before
-
-
 TESTS = {
     "busctl-alone-goes-the-whole-way": test_busctl,
     "gdbus-alone-goes-the-whole-way": test_gdbus,
     "nobody-reads-and-is-refused-by-polkit": test_refused,
     "a-rule-of-polkit-allows-what-it-names": test_allowed,
-    "polkit-that-hangs-denies-and-its-late-consent-starts-nothing": test_hangs,
 }
 
 run_tests("/bus/authority", TESTS)

@@ -219,14 +219,14 @@ def test_open_operations():
             wires = [siege.bus.wire() for _ in range(64)]
             for wire in wires:
                 send(wire, source.choice(CALLS[2:6]), ALLOW_INTERACTIVE)
-            refused = 0
-            for wire in wires:
-                settle(wire)
-            time.sleep(0.5)
-            for wire in wires:
-                settle(wire)
-                refused += len([m for m in wire.kept if m.fields.get(ERROR_NAME) == LIMITS])
-            assert refused == 64 - 16, refused
+
+            def refused():
+                for wire in wires:
+                    settle(wire)
+                return sum(m.fields.get(ERROR_NAME) == LIMITS for wire in wires for m in wire.kept)
+
+            wait_until(lambda: refused() >= 64 - 16, "what is over the limit is refused")
+            assert refused() == 64 - 16
 
         siege.nobody(begin)
         siege.nobody(begin)  # the first ones' places are free again

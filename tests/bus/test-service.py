@@ -299,6 +299,38 @@ def test_polkit_after_leaving():
         assert state(tree) == before
 
 
+def test_polkit_late():
+    """polkit that does not answer in time: refused, others are served meanwhile, and its late consent starts nothing."""
+    with Tree() as tree, PrivateBus(tree.root) as bus:
+        polkit = Polkit(bus)
+        before = state(tree)
+        refused, late = os.pipe(), os.pipe()
+
+        def wait_and_stay():
+            os.close(late[1])
+            wire = bus.wire()
+            assert error(wire, "Keys", "Create")[0] == DENIED
+            os.write(refused[1], b".")
+            os.read(late[0], 1)
+            wire.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetId")
+            assert not [message for message in wire.kept if REPLY_SERIAL in message.fields]
+
+        child = as_nobody(wait_and_stay)
+        os.close(refused[1])
+        os.close(late[0])
+        asked = polkit.question()[0]
+        bus.call("Keys", "Create", "a{sv}", "1", "dry-run", "b", "true")
+        assert os.read(refused[0], 1) == b"."
+        polkit.answer(asked, True)
+        # The bus keeps the order of what one connection sends: once this is answered the consent has arrived.
+        polkit.wire.call(NAME, OBJECT, f"{NAME}.Manager", "GetStatus", "a{sv}", [{}])
+        bus.call("Keys", "Create", "a{sv}", "1", "dry-run", "b", "true")  # behind it in the queue, were it there
+        os.close(late[1])
+        os.close(refused[0])
+        assert ended_well(child)
+        assert state(tree) == before
+
+
 def progress(wire, phase):
     """The id of the operation of which WIRE is told that it is in PHASE."""
     found = wire.wait(lambda m: m.fields.get(MEMBER) == "Progress" and m.values()[2] == phase)
@@ -472,6 +504,7 @@ TESTS = {
     "nobody-reads-and-does-not-write-without-polkit": test_nobody,
     "polkit-decides-and-nothing-but-yes-is-yes": test_polkit,
     "polkit-that-answers-after-the-caller-left-starts-nothing": test_polkit_after_leaving,
+    "polkit-that-hangs-denies-and-its-late-consent-starts-nothing": test_polkit_late,
     "operations-take-turns-and-can-be-canceled-while-they-wait": test_queue,
     "what-runs-is-not-canceled": test_running,
     "what-waits-for-a-lock-can-be-canceled-and-goes-with-its-caller": test_waiting,
