@@ -30,6 +30,10 @@ X509 *certificate_x509(const Certificate *certificate);
 /* A new reference to a certificate with the same DER. Returns -EBADMSG or -ENOMEM. */
 int certificate_from_x509(const X509 *x509, Certificate **ret);
 
-/* Borrowed. Whoever uses it to sign counts it. */
+/* Borrowed. Whoever uses it to sign counts it, and has one of its signatures checked before the first one is given to
+ * anybody: by signer_try(), or what SIGNER made of TEXT with SHA-256 by signer_check_signature(). Both return -ENOKEY
+ * if the signature isn't good. */
 EVP_PKEY *signer_key(const Signer *signer);
+bool signer_is_tried(const Signer *signer);
+int signer_check_signature(Signer *signer, Span text, Span signature);
 void signer_count(Signer *signer);

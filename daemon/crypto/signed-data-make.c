@@ -83,6 +83,20 @@ static int add_signed_attributes(PKCS7_SIGNER_INFO *info, const uint8_t *content
         return PKCS7_add1_attrib_digest(info, digest.bytes, sizeof(digest.bytes)) == 1 ? 0 : -ENOMEM;
 }
 
+/* What was signed are the attributes, as a SET. */
+static int check_signature(Signer *signer, const PKCS7_SIGNER_INFO *info) {
+        const Span signature = {ASN1_STRING_get0_data(info->enc_digest), ASN1_STRING_length(info->enc_digest)};
+        unsigned char *attributes = NULL;
+        int size, r;
+
+        size = ASN1_item_i2d((ASN1_VALUE *)info->auth_attr, &attributes, ASN1_ITEM_rptr(PKCS7_ATTR_VERIFY));
+        if (size < 0)
+                return -ENOMEM;
+        r = signer_check_signature(signer, (Span){attributes, size}, signature);
+        OPENSSL_free(attributes);
+        return r;
+}
+
 static int sign_authenticode(Signer *signer, const Sha256 *image_digest, int64_t signing_time, PKCS7 *p7) {
         X509 *x509 = certificate_x509(signer_certificate(signer));
         uint8_t content[INDIRECT_DATA_SIZE];
@@ -101,7 +115,9 @@ static int sign_authenticode(Signer *signer, const Sha256 *image_digest, int64_t
         r = add_signed_attributes(info, content, signing_time);
         if (r < 0)
                 return r;
-        return PKCS7_SIGNER_INFO_sign(info) == 1 ? 0 : -EIO;
+        if (PKCS7_SIGNER_INFO_sign(info) != 1)
+                return signer_is_tried(signer) ? -EIO : -ENOKEY;
+        return signer_is_tried(signer) ? 0 : check_signature(signer, info);
 }
 
 static int append_der(unsigned char *der, int size, Buffer *ret) {
@@ -138,9 +154,13 @@ int signed_data_make_detached(Signer *signer, Span content, Buffer *ret) {
         _cleanup_(PKCS7_freep) PKCS7 *p7 = NULL;
         _cleanup_(BIO_freep) BIO *bio = NULL;
         unsigned char *der = NULL;
+        int r;
 
         if (content.size > INT_MAX)
                 return -EFBIG;
+        r = signer_try(signer);
+        if (r < 0)
+                return r;
         bio = BIO_new_mem_buf(content.size > 0 ? (const void *)content.data : "", content.size);
         p7 = PKCS7_sign(/* signcert= */ NULL, /* pkey= */ NULL, /* certs= */ NULL, /* data= */ NULL,
                         flags | PKCS7_PARTIAL);

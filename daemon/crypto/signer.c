@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The key is parsed once, and tried once: a key file can be damaged in the half that only the owner sees, and then
- * every image would be signed, written, and refused at the next boot. */
+ * every image would be signed, written, and refused at the next boot. The trial is a signature that is verified, and
+ * the first one that is asked for will do. */
 
 #include "daemon/crypto/signer.h"
 
@@ -17,6 +18,7 @@ enum { KEY_BITS_MIN = 2048, KEY_BITS_MAX = 4096, PEM_SIZE_MAX = 256 * 1024, SIGN
 struct Signer {
         EVP_PKEY *key;
         Certificate *certificate;
+        atomic_bool is_tried; /* a signature of the key was good */
         atomic_uint_fast64_t n_signatures;
 };
 
@@ -44,24 +46,7 @@ static int read_key(Span pem, EVP_PKEY **ret) {
         return 0;
 }
 
-static int try_key(EVP_PKEY *key) {
-        static const uint8_t text[] = "lanzad";
-        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *sign = EVP_MD_CTX_new();
-        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *verify = EVP_MD_CTX_new();
-        uint8_t signature[SIGNATURE_SIZE_MAX];
-        size_t size = sizeof(signature);
-
-        if (!sign || !verify)
-                return openssl_failed(-ENOMEM);
-        if (EVP_DigestSignInit(sign, NULL, EVP_sha256(), NULL, key) != 1 ||
-            EVP_DigestSign(sign, signature, &size, text, sizeof(text)) != 1 ||
-            EVP_DigestVerifyInit(verify, NULL, EVP_sha256(), NULL, key) != 1 ||
-            EVP_DigestVerify(verify, signature, size, text, sizeof(text)) != 1)
-                return openssl_failed(-ENOKEY);
-        return 0;
-}
-
-int signer_new_from_pem(Span key_pem, Span certificate_pem, Signer **ret) {
+int signer_read_pem(Span key_pem, Span certificate_pem, Signer **ret) {
         _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
         _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
         Signer *signer;
@@ -78,9 +63,6 @@ int signer_new_from_pem(Span key_pem, Span certificate_pem, Signer **ret) {
         if (!EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_get_bits(key) < KEY_BITS_MIN ||
             EVP_PKEY_get_bits(key) > KEY_BITS_MAX)
                 return openssl_failed(-ERANGE);
-        r = try_key(key);
-        if (r < 0)
-                return r;
 
         signer = calloc(1, sizeof(*signer));
         if (!signer)
@@ -88,6 +70,63 @@ int signer_new_from_pem(Span key_pem, Span certificate_pem, Signer **ret) {
         signer->key = TAKE_POINTER(key);
         signer->certificate = TAKE_POINTER(certificate);
         *ret = signer;
+        return 0;
+}
+
+static int sign(const Signer *signer, Span text, uint8_t ret[static SIGNATURE_SIZE_MAX], size_t *ret_size) {
+        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+        *ret_size = SIGNATURE_SIZE_MAX;
+        if (!context)
+                return -ENOMEM;
+        return EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, signer->key) == 1 &&
+                               EVP_DigestSign(context, ret, ret_size, text.data, text.size) == 1
+                       ? 0
+                       : -ENOKEY;
+}
+
+static int verify(const Signer *signer, Span text, Span signature) {
+        _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+        if (!context)
+                return -ENOMEM;
+        return EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, signer->key) == 1 &&
+                               EVP_DigestVerify(context, signature.data, signature.size, text.data, text.size) == 1
+                       ? 0
+                       : -ENOKEY;
+}
+
+int signer_check_signature(Signer *signer, Span text, Span signature) {
+        int r = verify(signer, text, signature);
+
+        if (r < 0)
+                return openssl_failed(r);
+        signer->is_tried = true;
+        return 0;
+}
+
+int signer_try(Signer *signer) {
+        const Span text = span_from_string("lanzad");
+        uint8_t signature[SIGNATURE_SIZE_MAX];
+        size_t size;
+        int r;
+
+        if (signer->is_tried)
+                return 0;
+        r = sign(signer, text, signature, &size);
+        return r < 0 ? openssl_failed(r) : signer_check_signature(signer, text, (Span){signature, size});
+}
+
+int signer_new_from_pem(Span key_pem, Span certificate_pem, Signer **ret) {
+        _cleanup_(signer_freep) Signer *signer = NULL;
+        int r;
+
+        r = signer_read_pem(key_pem, certificate_pem, &signer);
+        if (r >= 0)
+                r = signer_try(signer);
+        if (r < 0)
+                return r;
+        *ret = TAKE_POINTER(signer);
         return 0;
 }
 
@@ -110,6 +149,10 @@ uint64_t signer_signature_count(const Signer *signer) {
 
 EVP_PKEY *signer_key(const Signer *signer) {
         return signer->key;
+}
+
+bool signer_is_tried(const Signer *signer) {
+        return signer->is_tried;
 }
 
 void signer_count(Signer *signer) {

@@ -497,7 +497,7 @@ static int report_bad_signer(const KeyStore *store, KeyRole role, Span content, 
         }
 }
 
-int key_store_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure *failure) {
+int key_store_read_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure *failure) {
         _cleanup_(buffer_done) Buffer certificate = {};
         _cleanup_(buffer_wipe) Buffer key = {};
         int r;
@@ -511,8 +511,27 @@ int key_store_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure 
         r = read_key_file(store, role, KEY_FILE_KEY, &key, failure);
         if (r < 0)
                 return r;
-        r = signer_new_from_pem(buffer_span(&key), buffer_span(&certificate), ret);
+        r = signer_read_pem(buffer_span(&key), buffer_span(&certificate), ret);
         return r < 0 ? report_bad_signer(store, role, buffer_span(&key), r, failure) : 0;
+}
+
+int key_store_try_signer(const KeyStore *store, KeyRole role, Signer *signer, Failure *failure) {
+        int r = signer_try(signer);
+
+        return r < 0 ? report_bad_signer(store, role, /* content= */ span_from_string(""), r, failure) : 0;
+}
+
+int key_store_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure *failure) {
+        _cleanup_(signer_freep) Signer *signer = NULL;
+        int r;
+
+        r = key_store_read_signer(store, role, &signer, failure);
+        if (r >= 0)
+                r = key_store_try_signer(store, role, signer, failure);
+        if (r < 0)
+                return r;
+        *ret = TAKE_POINTER(signer);
+        return 0;
 }
 
 static int warn_of_folder(const KeyStore *store, const char *name, StringList *warnings) {

@@ -68,6 +68,11 @@ int key_store_certificate(const KeyStore *store, KeyRole role, Certificate **ret
  * encrypted, shorter than 2048 bits or no RSA key, is not owned by root or the caller, or others may read it. */
 int key_store_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure *failure);
 
+/* The same in two parts, for who makes signatures in between: the second costs as much as one, and nothing where one
+ * was made. Only the second tells a key whose private half is damaged: nothing is written before it. */
+int key_store_read_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure *failure);
+int key_store_try_signer(const KeyStore *store, KeyRole role, Signer *signer, Failure *failure);
+
 /* Whether the private key of ROLE is nobody else's: owned by root or the caller, read by nobody else, and no folder of
  * the store's own above it can be written to by others. Looks at owners and modes, and reads no key. Returns 1 if so, 0
  * if there is no such file; BadKeys, with the file and what mends it, if others have access. */

@@ -32,7 +32,7 @@ int signing_signer(const Context *context, Signer **ret, StringList *warnings, F
         _cleanup_(failure_done) Failure missing = {};
         int r;
 
-        r = key_store_signer(context->keys, KEY_ROLE_DB, ret, &missing);
+        r = key_store_read_signer(context->keys, KEY_ROLE_DB, ret, &missing);
         if (r >= 0)
                 return 0;
         if (missing.condition != CONDITION_NO_KEYS || context->settings->allow_unsigned != SETTINGS_AUTO ||

@@ -343,9 +343,9 @@ static int build_ahead(SyncRun *run) {
         return r;
 }
 
-/* What one key signs, the firmware takes on each volume or on none. */
+/* The key signs well. What it signs, the firmware takes on each volume or on none. */
 static int check_boot(SyncRun *run, Failure *failure) {
-        int r = 0;
+        int r = wanted_system_check_key(&run->system, failure);
 
         run->system.keeps_built = run->partitions.count > 1;
         for (size_t i = 0; r >= 0 && i < run->partitions.count; i++)

@@ -340,17 +340,36 @@ static int build(WantedSystem *system, ImageSource *source, Failure *failure) {
         return image_builder_image(system->builder, source->stub, &source->image, &source->built, failure);
 }
 
+static int keep_built(WantedSystem *system, ImageSource *source, Failure *failure) {
+        int r;
+
+        if (source->built.size > 0)
+                return 0;
+        r = build(system, source, failure);
+        if (r >= 0)
+                system->built_bytes += source->built.size;
+        return r;
+}
+
+/* An image that cannot be built for another reason is built again by whoever writes it, who then says why not. */
+int wanted_system_check_key(WantedSystem *system, Failure *failure) {
+        Signer *signer = system->builder->signer;
+
+        if (!signer)
+                return 0;
+        if (system->ahead && keep_built(system, system->ahead_images[0], /* failure= */ NULL) == -ENOMEM)
+                return -ENOMEM;
+        return key_store_try_signer(system->context->keys, KEY_ROLE_DB, signer, failure);
+}
+
 /* Beyond a certain size all of them together are not kept: then one is built again, with the same bytes. */
 int wanted_system_build_image(WantedSystem *system, const WantedImage *image, Buffer *ret, Failure *failure) {
         ImageSource *source = image->source;
         int r;
 
-        if (source->built.size == 0) {
-                r = build(system, source, failure);
-                if (r < 0)
-                        return r;
-                system->built_bytes += source->built.size;
-        }
+        r = keep_built(system, source, failure);
+        if (r < 0)
+                return r;
         if (system->keeps_built && system->built_bytes <= BUILT_MAX_BYTES)
                 return buffer_append(ret, buffer_span(&source->built));
         system->built_bytes -= source->built.size;

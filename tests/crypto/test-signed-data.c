@@ -32,6 +32,14 @@ static Signer *load_signer(const char *name) {
         return signer;
 }
 
+static Signer *read_untried(const char *key_file) {
+        g_autoptr(GBytes) key = test_pki(key_file), pem = test_pki("db.pem");
+        Signer *signer;
+
+        g_assert_cmpint(signer_read_pem(span_of(key), span_of(pem), &signer), ==, 0);
+        return signer;
+}
+
 static SignedData *parse(Span bytes) {
         SignedData *data;
 
@@ -347,6 +355,24 @@ static void test_refuses(void) {
         g_assert_null(data);
 }
 
+/* The first signature is the trial of a key that was only read. */
+static void test_untried_key(void) {
+        _cleanup_(signer_freep) Signer *good = read_untried("db.key"), *damaged = read_untried("db-damaged.key");
+        const Sha256 digest = {};
+
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_(buffer_done) Buffer made = {}, update = {}, none = {};
+
+                g_assert_cmpint(signed_data_make_authenticode(good, &digest, SIGNING_TIME, &made), ==, 0);
+                g_assert_cmpint(signed_data_make_detached(good, span_from_string("text"), &update), ==, 0);
+                g_assert_cmpint(signed_data_make_authenticode(damaged, &digest, SIGNING_TIME, &none), ==, -ENOKEY);
+                g_assert_cmpint(signed_data_make_detached(damaged, span_from_string("text"), &none), ==, -ENOKEY);
+                g_assert_cmpuint(none.size, ==, 0);
+        }
+        g_assert_cmpuint(signer_signature_count(good), ==, 4);
+        g_assert_cmpuint(signer_signature_count(damaged), ==, 0);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/crypto/signed-data/detached-is-bare-and-good-in-the-eyes-of-openssl", test_detached_judged);
@@ -363,5 +389,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/crypto/signed-data/without-certificates-there-is-no-signer", test_no_certificates);
         g_test_add_func("/crypto/signed-data/other-content-has-no-image-digest", test_no_authenticode);
         g_test_add_func("/crypto/signed-data/refuses-what-is-none", test_refuses);
+        g_test_add_func("/crypto/signed-data/no-signature-of-a-damaged-key-leaves", test_untried_key);
         return g_test_run();
 }

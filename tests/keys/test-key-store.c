@@ -127,6 +127,7 @@ static const Fault faults[] = {
         {"another-certificate", CERTIFICATE, "foreign-db.pem", .message = "does not belong to the certificate"},
         {"encrypted-key", KEY, "db-encrypted.key", .message = "encrypted", .hint = "openssl pkey"},
         {"encrypted-traditional-key", KEY, "db-encrypted-traditional.key", .message = "encrypted"},
+        {"damaged-key", KEY, "db-damaged.key", .message = "no private key"},
         {"empty-key", KEY, .text = "", .message = "no private key"},
         {"empty-certificate", CERTIFICATE, .text = "", .message = "no certificate"},
         {"garbage-as-key", KEY, .text = "-----BEGIN PRIVATE KEY-----\nAAAA\n", .message = "no private key"},

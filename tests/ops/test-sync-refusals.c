@@ -179,6 +179,23 @@ static void test_half_pair(void) {
         outcome_assert_message(outcome, key);
 }
 
+/* Only a signature shows it, and the first image's is that one: it comes before anything is written. */
+static void test_damaged_key(void) {
+        _cleanup_(machine_freep) Machine *machine = synced(/* has_firmware= */ false);
+        g_autoptr(GBytes) damaged = test_pki("db-damaged.key");
+
+        test_write_bytes(machine->root, "var/lib/lanzad/keys/db/db.key", damaged, 0600);
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_(outcome_freep) Outcome *refused = refuse(machine, CONDITION_BAD_KEYS, NULL);
+                _cleanup_(outcome_freep) Outcome *dry =
+                        machine_run_refused(machine, CONDITION_BAD_KEYS, "sync", "dry-run", "yes", NULL);
+
+                outcome_assert_message(refused, "var/lib/lanzad/keys/db/db.key holds no private key");
+                outcome_assert_message(dry, "holds no private key");
+                machine_add_generation(machine, &(MachineGeneration){.number = 10});
+        }
+}
+
 static void test_swapped_keys(void) {
         _cleanup_(machine_freep) Machine *machine = machine_new_typical(/* has_firmware= */ true);
         _cleanup_(outcome_freep) Outcome *outcome = NULL, *mended = NULL;
@@ -383,6 +400,7 @@ int main(int argc, char *argv[]) {
         TEST("refuses-unsigned-images-where-a-certificate-of-ours-is-enrolled", test_lost_store);
         TEST("refuses-unsigned-images-where-the-firmware-trusts-one-of-ours", test_lost_store_of_others);
         TEST("refuses-half-a-key-pair", test_half_pair);
+        TEST("refuses-a-key-whose-private-half-is-damaged", test_damaged_key);
         TEST("refuses-keys-that-the-firmware-does-not-trust", test_swapped_keys);
         TEST("refuses-them-before-the-first-reboot-too", test_swapped_keys_before_reboot);
         TEST("refuses-a-default-that-is-there-and-would-not-run", test_kept_default);
