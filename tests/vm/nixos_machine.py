@@ -96,6 +96,15 @@ class NixosMachine(Machine):
         error = json.loads(result.text)["error"]
         return error["name"].rpartition(".")[2], error["message"]
 
+    def mend(self, part):
+        """Runs the first command of the advice that status has for the problem with PART in it; then it must be gone."""
+        found = [problem for problem in self.lanzad("status")["problems"] if part in problem["message"]]
+        assert len(found) == 1, (part, found)
+        command = re.search("'([^']+)'", found[0]["hint"]).group(1)
+        self.run(command)
+        left = [problem["message"] for problem in self.lanzad("status")["problems"]]
+        assert not [message for message in left if part in message], (command, left)
+
     def entry(self, number, specialisation=None):
         """The file name of the boot image of generation NUMBER on the mounted ESP."""
         middle = f"-specialisation-{specialisation}" if specialisation else ""

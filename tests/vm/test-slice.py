@@ -186,29 +186,19 @@ def refuse(plan, machine):
         assert machine.lanzad("sync", machine.generations[4])["partitions"][0]["bytes-written"] == 0
 
 
-def mend(machine, part):
-    """Runs the first command of the advice that status has for the problem with PART in it; then it must be gone."""
-    found = [problem for problem in machine.lanzad("status")["problems"] if part in problem["message"]]
-    assert len(found) == 1, (part, found)
-    command = re.search("'([^']+)'", found[0]["hint"]).group(1)
-    machine.run(command)
-    left = [problem["message"] for problem in machine.lanzad("status")["problems"]]
-    assert not [message for message in left if part in message], (command, left)
-
-
 def follow_advice(plan, machine):
     """Of what no made-up machine has: the boot loader's variables, mounts, and vfat, whose modes are those of its mount."""
     with plan.step("what-status-tells-to-run-mends-what-it-found"):
         entry = machine.entry(max(machine.generations))
         machine.run(f"bootctl set-default {entry}; bootctl set-oneshot {entry}")
-        mend(machine, "LoaderEntryDefault")
-        mend(machine, "LoaderEntryOneShot")
+        machine.mend("LoaderEntryDefault")
+        machine.mend("LoaderEntryOneShot")
         device, options = machine.run("awk '$2 == \"/boot\" {print $1, $4}' /proc/mounts").text.split()
         machine.run(f"echo {device} /boot vfat {options},umask=0022 >>/etc/fstab; umount /boot")
-        mend(machine, "No EFI system partition is mounted")
+        machine.mend("No EFI system partition is mounted")
         document = machine.run("realpath /nix/var/nix/profiles/system").text.strip() + "/boot.json"
         machine.run(f"""cp -a {document} /root/boot.json; sed -i 's#"init":#"initrdSecrets": "/bin/true", &#' {document}""")
-        mend(machine, "can be read by others, and initrd secrets stand on it")
+        machine.mend("can be read by others, and initrd secrets stand on it")
         machine.run(f"cp -a /root/boot.json {document}; sed -i '$d' /etc/fstab")
 
 
