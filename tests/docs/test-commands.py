@@ -20,22 +20,16 @@ for folder in ("lib", "vm"):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / folder))
 
 import images
-from documents import DOCUMENTS, HERE, MACHINE, MIGRATION, OTHER_LANGUAGES, PLACES, SOURCE, Reader, all_blocks, blocks, prose
+from documents import (DOCUMENTS, HERE, IN_SENTENCES, MACHINE, MIGRATION, OTHER_LANGUAGES, PLACES, SOURCE, Reader, all_blocks, blocks, prose,
+                       spans)
 from program_tests import BUILD, LANZAD, run_tests
 
 LANZACTL = BUILD / os.environ.get("LANZA_VARIANT", "san") / "lanzactl"
 
-# Commands in sentences that are not lanzad's, or that nobody runs here: why.
+# For people who change lanzad, and run by no test: why.
 ELSEWHERE = {
-    "nix-build -A tests": "needs Nix and a network",
-    "NIXPKGS_LIB=…/nixpkgs/lib tests/nixos/test-module.py": "what make check runs, with nixpkgs",
-    "tests/bench/run NAME…": "what make bench runs",
-    "fwupdmgr security": "tests/vm/test-fwupd.py",
-    "systemd-cryptenroll --wipe-slot=tpm2": "needs an encrypted disk and a TPM",
-    "systemd-pcrlock remove-policy": "needs a TPM",
-    "bootctl set-default": "what somebody did before",
-    "sbctl sign": "sbctl's",
-    "sbctl sign-all": "sbctl's",
+    ("CONTRIBUTING.md", "nix-build -A tests"): "needs Nix and a network",
+    ("CONTRIBUTING.md", "NIXPKGS_LIB=…/nixpkgs/lib tests/nixos/test-module.py"): "make check runs it without nixpkgs, which is no package",
 }
 # What else has several words: settings, and examples of other texts.
 NO_COMMAND = re.compile(r'[\w.-]+ = \S+|reboot-for-bitlocker yes|SUITES="[a-z ]+"|.* → .*|esp/plan: .*')
@@ -48,12 +42,9 @@ def output(*command, **more):
     return done.stdout
 
 
-def spans():
+def commands_in_sentences():
     """(document, what stands between backticks in its prose), those of several words that are commands."""
-    for document in DOCUMENTS:
-        for text in re.findall(r"`([^`\n]+)`", prose(document)):
-            if " " in text and not NO_COMMAND.fullmatch(text):
-                yield document, text
+    return [(document, text) for document in DOCUMENTS for text in spans(document) if " " in text and not NO_COMMAND.fullmatch(text)]
 
 
 def test_places():
@@ -91,18 +82,31 @@ def check_lanzad(words):
             assert re.search(rf"^ *{re.escape(word.partition('=')[0])}\b", texts + "\n  --version\n", re.MULTILINE), word
 
 
-def check_span(text):
+def read_page(*command):
+    """Types COMMAND where lanzad's manual pages are the only ones."""
+    with tempfile.TemporaryDirectory(prefix="lanza-test-") as folder:
+        for page in SOURCE.glob("*/lanza*.[0-9]"):
+            section = Path(folder, "man" + page.suffix[1:])
+            section.mkdir(exist_ok=True)
+            (section / page.name).symlink_to(page)
+        assert command[1].upper() in output(*command, MANPATH=folder).upper()
+
+
+def check_span(text, for_developers):
+    """What is in no block: who uses lanzad is told to type nothing else of lanzad's than this."""
     words = shlex.split(text.replace("…", ""))
     while re.match(r"[A-Z_]+=", words[0]):
         words = words[1:]
     if words[0] == "make":
         for word in words[1:]:
             assert "=" in word or is_target(word) or word.startswith("build/") or word in ("&&", ">"), word
-    elif words[0] in ("lanzactl", "lanzad"):
+    elif words == ["lanzactl", "--version"]:
+        assert output(LANZACTL, "--version").startswith("lanzactl ")
+    elif words[0] in ("lanzactl", "lanzad") and for_developers:
         check_lanzad(words)
     elif words[0] == "man":
-        assert list(SOURCE.glob(f"*/{words[1]}.[0-9]")), words[1]
-    elif words[0] in verbs():
+        read_page(*words)
+    elif words[0] in verbs() and for_developers:
         check_lanzad(["lanzactl", *words])
     else:
         raise AssertionError("no test knows this command")
@@ -110,15 +114,27 @@ def check_span(text):
 
 def test_sentences():
     typed = {command for document in DOCUMENTS for block in blocks(document) for command in block.commands}
-    found = list(spans())
+    found = commands_in_sentences()
     assert len(found) > 20
+    known = {*ELSEWHERE, *IN_SENTENCES}
+    assert known <= set(found), known - set(found)
     for document, text in found:
-        if text in ELSEWHERE or any(command.startswith(text) for command in typed):
+        if (document, text) in known or any(set(text.split()) <= set(command.split()) for command in typed):
             continue
         try:
-            check_span(text)
+            check_span(text, document == "CONTRIBUTING.md")
         except AssertionError as error:
             raise AssertionError(f"{document}: `{text}`: {error}") from None
+
+
+def test_sentences_elsewhere():
+    """A test in a machine runs what IN_SENTENCES says of it: it takes the command from the text, and at its end nothing is left."""
+    for (document, command), place in IN_SENTENCES.items():
+        if place == HERE:
+            continue
+        text = (SOURCE / f"tests/vm/test-{place}.py").read_text()
+        assert f'take_from_sentence("{document}", "{command}")' in text, (place, command)
+        assert ".left() == []" in text, place
 
 
 def test_options():
@@ -152,9 +168,21 @@ def build_and_install(reader):
             assert Path(folder + name).is_file(), name
 
 
+def measure(reader):
+    """What takes the least time, once; the results of a whole measurement stay as they are."""
+    command = reader.take_from_sentence("CONTRIBUTING.md", "tests/bench/run NAME…")
+    with tempfile.TemporaryDirectory(prefix="lanza-test-") as folder:
+        for path in BUILD.resolve().iterdir():
+            if path.name != "bench.json":
+                Path(folder, path.name).symlink_to(path)
+        assert "lanzactl status" in output(*command.replace("NAME…", "status").split(), LANZA_BUILD=folder, LANZA_ROUNDS="1")
+        assert Path(folder, "bench.json").is_file()
+
+
 def test_here():
     reader = Reader(HERE)
     build_and_install(reader)
+    measure(reader)
     demo, = reader.take("README.md", "See it work").commands
     assert demo == "make demo" and is_target("demo")
     if os.environ.get("LANZA_LONG"):
@@ -170,6 +198,7 @@ def test_here():
 TESTS = {
     "every-block-is-known-to-a-test": test_places,
     "commands-in-sentences-have-words-that-there-are": test_sentences,
+    "other-programs'-commands-in-sentences-run-in-a-machine": test_sentences_elsewhere,
     "options-in-sentences-are-there": test_options,
     "what-builds-and-installs-does": test_here,
 }

@@ -15,7 +15,7 @@ DOCUMENTS = ("README.md", "GUIDE.md", "SECURITY.md", "CONTRIBUTING.md")
 # Languages of blocks that are no commands: nix-instantiate reads the first in tests/nixos, and the second is a listing.
 OTHER_LANGUAGES = ("nix", "")
 
-HERE, MACHINE, MIGRATION = "here", "machine", "migration"
+HERE, MACHINE, MIGRATION, FWUPD = "here", "machine", "migration", "fwupd"
 
 # Under which heading there are how many blocks, and where they run: tests/docs/test-commands.py here, tests/vm/test-documents.py in a machine,
 # tests/vm/test-migration.py in machines that others looked after before.
@@ -36,10 +36,17 @@ PLACES = {
     ("GUIDE.md", "Fleets"): [MACHINE, MACHINE],
     ("GUIDE.md", "Firmware updates"): [MACHINE],
     ("GUIDE.md", "Device Security in GNOME"): [MACHINE],
-    ("GUIDE.md", "Coming from lanzaboote"): [MIGRATION],
+    ("GUIDE.md", "Coming from lanzaboote"): [MIGRATION] * 3,
     ("GUIDE.md", "Coming from sbctl"): [MIGRATION] * 3,
     ("GUIDE.md", "Coming from systemd-boot without Secure Boot"): [MIGRATION] * 2,
     ("SECURITY.md", "Reporting"): [HERE],
+}
+
+# Commands in the middle of a sentence that are not lanzad's: where they run, here or in tests/vm/test-*.py of that name.
+IN_SENTENCES = {
+    ("GUIDE.md", "fwupdmgr security"): FWUPD,
+    ("GUIDE.md", "bootctl set-default"): MIGRATION,
+    ("CONTRIBUTING.md", "tests/bench/run NAME…"): HERE,
 }
 
 
@@ -109,16 +116,29 @@ def prose(document):
     return re.sub(r"^    .*$", "", text, flags=re.MULTILINE)
 
 
+def spans(document):
+    """What stands between backticks in the prose of DOCUMENT."""
+    return re.findall(r"`([^`\n]+)`", prose(document))
+
+
 class Reader:
-    """Hands out the blocks that run in PLACE, each once."""
+    """Hands out the blocks that run in PLACE, and its commands in sentences, each once."""
 
     def __init__(self, place):
         found = {(block.place, block.index): block for document in DOCUMENTS for block in blocks(document)}
         wanted = {(key, index) for key, places in PLACES.items() for index, where in enumerate(places) if where == place}
         self.blocks = {key: block for key, block in found.items() if key in wanted}
+        self.sentences = {key for key, where in IN_SENTENCES.items() if where == place}
 
     def take(self, document, heading, index=0):
         return self.blocks.pop(((document, heading), index))
 
+    def take_from_sentence(self, document, command):
+        """COMMAND, which must stand in the text of DOCUMENT."""
+        self.sentences.remove((document, command))
+        assert command in spans(document), f"{document} does not say `{command}`"
+        return command
+
     def left(self):
-        return sorted(f"{document}, {heading}, block {index + 1}" for (document, heading), index in self.blocks)
+        blocks_left = [f"{document}, {heading}, block {index + 1}" for (document, heading), index in self.blocks]
+        return sorted(blocks_left + [f"{document}, `{command}`" for document, command in self.sentences])

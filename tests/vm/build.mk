@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The machine for tests, and what is shown in it.
 
-PACKAGES += qemu-system-x86 mmdebstrap fdisk kmod e2fsprogs util-linux
+PACKAGES += qemu-system-x86 swtpm mmdebstrap fdisk kmod e2fsprogs util-linux
 
 # What the machine gets of lanzad is what `make install` installs.
 FIRMWARE_INPUTS := $(B)/vm/installed $(B)/vm/kernel.efi $(B)/vm/meterx64.efi $(B)/vm/updatablex64.efi $(B)/$(V)/tests/firmware/test-agreement $(B)/pki/.made

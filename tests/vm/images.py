@@ -29,6 +29,7 @@ PACKAGES = [
     "systemd", "systemd-sysv", "systemd-boot", "systemd-boot-efi", "systemd-ukify", "dbus", "polkitd", "login", "kmod", "udev",
     "util-linux", "mount", "e2fsprogs", "dosfstools", "busybox-static", "efitools", "python3-virt-firmware",
     "efivar", "libjansson4", "openssl", "fwupd", "fwupd-unsigned", "udisks2",
+    "systemd-cryptsetup", "cryptsetup-bin", "libtss2-rc0t64",
 ]
 # Unpacked only: their scripts would build an initrd that nobody needs.
 UNPACKED = ["ovmf", "linux-image-cloud-amd64"]

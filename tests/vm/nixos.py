@@ -87,6 +87,7 @@ class Nixos:
                 inner, label, kernel, other_initrd, parameters + list(other_parameters), extensions)
         self.add(path + "/boot.json", json.dumps(document, indent=2).encode())
         self.finish(path)
+        self.add(path + "/systemd", "/usr")
         self.add(path + "/kernel", kernel)
         self.add(path + "/initrd", initrd)
         self.add(path + "/nixos-version", label.encode())

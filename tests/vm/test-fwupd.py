@@ -10,9 +10,13 @@ import json
 import os
 import re
 import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import tap
 from archive import Entry
+from documents import FWUPD, Reader
 from images import Images, read
 from machine import COMMAND_SECONDS
 from nixos_machine import ENROLL_ANYWAY, NixosMachine
@@ -121,9 +125,13 @@ def judged(item):
     return tuple(item.get(key, 0) for key in ("Flags", "HsiLevel", "HsiResult", "HsiResultSuccess"))
 
 
+GUIDE = Reader(FWUPD)
+SECURITY = GUIDE.take_from_sentence("GUIDE.md", "fwupdmgr security")
+
+
 def words(machine):
-    """What `fwupdmgr security` prints: name -> result, of what is about UEFI."""
-    found = json.loads(machine.run("fwupdmgr security --json").text)["SecurityAttributes"]
+    """What it prints: name -> result, of what is about UEFI."""
+    found = json.loads(machine.run(SECURITY + " --json").text)["SecurityAttributes"]
     return {item["AppstreamId"].partition(".Uefi.")[2]: item["HsiResult"] for item in found if ".Uefi." in item["AppstreamId"]}
 
 
@@ -253,6 +261,8 @@ def scenario(plan):
         after(plan, machine)
         update(plan, machine)
         restart(plan, machine)
+        with plan.step("every-command-of-the-guide's-for-fwupd-ran"):
+            assert GUIDE.left() == [], GUIDE.left()
         machine.kill()
 
 

@@ -16,6 +16,7 @@ from documents import MIGRATION, Reader
 from images import Images
 from nixos_machine import HALT, NixosMachine
 from oldstate import (ROLES, SBCTL, SbctlKeys, builder_files, fill_esp, lanzaboote_files, lanzaboote_image, unified_image)
+from tpm import PASSPHRASE, LockedDisk, Tpm
 
 FROM_SYSTEMD_BOOT = "Coming from systemd-boot without Secure Boot"
 FROM_LANZABOOTE = "Coming from lanzaboote"
@@ -38,12 +39,20 @@ exec lanzactl sync --hook -- "$(readlink -f /nix/var/nix/profiles/system)"
 
 
 class OldMachine(NixosMachine):
-    """Knows what is in its store."""
+    """Knows what is in its store. A measured one has a TPM, and a disk more."""
 
-    def __init__(self, name, images):
+    def __init__(self, name, images, measured=False):
         super().__init__(name, images)
         self.store = {}
+        self.tpm = Tpm(self.path("tpm")) if measured else None
+        if measured:
+            with open(self.path("vault.img"), "wb") as file:
+                file.truncate(32 << 20)
         self.entries["/usr/local/bin/nixos-rebuild"] = Entry(REBUILD.encode(), 0o755)
+
+    def start(self, *extra, esp_first=True):
+        more = [*self.tpm.switch_on(), *self.disk("vault", self.path("vault.img"))] if self.tpm else []
+        super().start(*extra, *more, esp_first=esp_first)
 
     def add_generation(self, *arguments, **options):
         toplevel = super().add_generation(*arguments, **options)
@@ -87,6 +96,7 @@ class OldMachine(NixosMachine):
 
 def from_systemd_boot(plan, machine, guide):
     switch, = guide.take("GUIDE.md", FROM_SYSTEMD_BOOT, 0).commands
+    choose = guide.take_from_sentence("GUIDE.md", "bootctl set-default")
     *set_up, reboot = guide.take("GUIDE.md", FROM_SYSTEMD_BOOT, 1).commands
     with plan.step("a-machine-boots-by-systemd-boot-as-nixpkgs-installs-it"):
         files = builder_files(machine, machine.generations, MACHINE_ID)
@@ -95,6 +105,7 @@ def from_systemd_boot(plan, machine, guide):
         assert machine.secure_boot() == (1, 0)
         assert machine.booted() == machine.generations[2]
         assert machine.status()["booted-entry"] == "nixos-generation-2.conf"
+        machine.run(f"{choose} nixos-generation-1.conf")
     old = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()
            if path.startswith(("/EFI/nixos/", "/loader/entries/"))}  # fmt: skip
     with plan.step("the-first-switch-leaves-everything-that-was-there"):
@@ -103,6 +114,8 @@ def from_systemd_boot(plan, machine, guide):
         assert "There are no keys yet: what is written is not signed" in printed, printed
         assert old.items() <= machine.boot_files().items()
         unsigned = {number: "/EFI/Linux/" + machine.entry(number) for number in (1, 2, 3)}
+    with plan.step("status-says-how-to-take-back-what-was-chosen-for-good"):
+        machine.mend("LoaderEntryDefault")
     with plan.step("setup-signs-and-enrolls"):
         machine.type(*set_up)
         assert machine.secure_boot()[0] == 0
@@ -130,8 +143,28 @@ def check_enrolled(machine, keys):
     assert own == {role: keys.fingerprint(role) for role in ROLES}, enrolled
 
 
+def unbind(plan, machine, files, guide):
+    """What measuredBoot did, until this start, is undone; then the TPM unlocks the disk by Secure Boot's keys. Returns the disk."""
+    wipe, remove = guide.take("GUIDE.md", FROM_LANZABOOTE, 0).commands
+    enroll, = guide.take("GUIDE.md", FROM_LANZABOOTE, 1).commands
+    with plan.step("the-tpm-unlocks-a-disk-by-a-policy-as-measured-boot-has-it"):
+        image = "/boot" + next(path for path in sorted(files) if "nixos-generation-2-" in path)
+        disk = LockedDisk(machine, "vault", wipe.split()[-1], [("630-bootloader", "/boot/EFI/BOOT/BOOTX64.EFI"), ("635-lanzaboote", image)])
+        assert disk.as_predicted() == {0, 4, 7}, disk.predicted
+        assert disk.slots() == ["password", "tpm2"] and disk.policy_kept() and disk.opens_by_tpm()
+    with plan.step("taken-off-the-disk-and-out-of-the-tpm-it-leaves-the-passphrase"):
+        assert disk.opens_by_passphrase()
+        machine.type(wipe, remove)
+        assert disk.slots() == ["password"] and not disk.policy_kept() and not disk.opens_by_tpm()
+        assert disk.opens_by_passphrase()
+    with plan.step("secure-boot's-keys-unlock-it-instead"):
+        machine.type(f"PASSWORD='{PASSPHRASE}' {enroll}")
+        assert disk.slots() == ["password", "tpm2"] and disk.opens_by_tpm()
+    return disk
+
+
 def take_over(plan, machine, keys, guide):
-    switch, status, reboot = guide.take("GUIDE.md", FROM_LANZABOOTE).commands
+    switch, status, reboot = guide.take("GUIDE.md", FROM_LANZABOOTE, 2).commands
     old = {number: lanzaboote_image(keys, number, machine.generations[number]) for number in (1, 2)}
     with plan.step("a-machine-boots-lanzaboote's-image-and-its-firmware-enforces"):
         plan.say("the stub: " + (os.environ.get("LANZABOOTE_STUB") or "lanzad's, with lanzaboote's sections"))
@@ -142,6 +175,7 @@ def take_over(plan, machine, keys, guide):
         assert machine.secure_boot() == (0, 1)
         assert machine.booted() == machine.generations[2]
         assert machine.status()["booted-entry"] == os.path.basename(old[2])
+    disk = unbind(plan, machine, before, guide)
     with plan.step("its-keys-are-these-keys-where-they-are"):
         machine.put({CONFIGURATION: Entry(KEYS_CONF.encode())})
         machine.run("systemctl stop lanzad")
@@ -165,6 +199,10 @@ def take_over(plan, machine, keys, guide):
         assert machine.secure_boot() == (0, 1)
         assert machine.booted() == machine.generations[3]
         check_enrolled(machine, keys)
+    with plan.step("the-tpm-unlocks-the-disk,-which-it-would-not-by-the-old-policy"):
+        assert disk.as_predicted() == {0, 7}
+        disk.find()
+        assert disk.opens_by_tpm()
     with plan.step("the-last-of-its-images-goes-with-the-next-switch"):
         machine.type(switch)
         assert old[2] not in machine.boot_files()
@@ -240,7 +278,7 @@ def from_sbctl(plan, machine, keys, guide):
 
 def scenario(plan):
     images, guide = Images(), Reader(MIGRATION)
-    with OldMachine("migration", images) as first, OldMachine("lanzaboote", images) as second:
+    with OldMachine("migration", images) as first, OldMachine("lanzaboote", images, measured=True) as second:
         with plan.step("a-system-is-installed"):
             keys = SbctlKeys(first.path("keys"))
             first.entries.update({**keys.entries(), DROP_IN: Entry(SANDBOX.encode())})
