@@ -40,13 +40,16 @@ static Span take_word(Span *text) {
         return word;
 }
 
+static bool has_control(Span text) {
+        for (size_t i = 0; i < text.size; i++)
+                if (text.data[i] < 0x20 || text.data[i] == 0x7f)
+                        return true;
+        return false;
+}
+
 static bool is_component(Span name) {
-        if (name.data[0] == ' ' || name.data[name.size - 1] == ' ' || name.data[name.size - 1] == '.')
-                return false;
-        for (size_t i = 0; i < name.size; i++)
-                if (name.data[i] < 0x20 || name.data[i] == 0x7f)
-                        return false;
-        return true;
+        return name.data[0] != ' ' && name.data[name.size - 1] != ' ' && name.data[name.size - 1] != '.' &&
+               !has_control(name);
 }
 
 /* Both kinds of slash separate, and several are one. */
@@ -129,6 +132,8 @@ int loader_entry_owner_parse(Span text, LoaderEntryOwner *ret) {
         if (r < 0)
                 return r;
         value = find_value(text, "machine-id", &count);
+        if (has_control(value))
+                value = (Span){};
         if (count > 0) {
                 owner.machine_id = strndup((const char *)value.data ?: "", value.size);
                 if (!owner.machine_id) {

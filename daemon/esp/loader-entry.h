@@ -12,7 +12,7 @@
 enum { LOADER_ENTRY_MAX_BYTES = 64 * 1024 };
 
 /* What nixpkgs' systemd-boot builder says in an entry of whose system it is. An entry that says it
- * twice says nothing that could be anybody's: "". */
+ * twice, or with control characters, says nothing that could be anybody's: "". */
 typedef struct LoaderEntryOwner {
         char *machine_id; /* owned, NULL if there is none */
         char *toplevel;   /* what init= of its options names, without "/init"; owned, NULL if there is none */

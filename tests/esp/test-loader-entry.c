@@ -71,10 +71,29 @@ static void test_ambiguous(void) {
         g_assert_cmpint(loader_entry_parse((Span){(const uint8_t *)"title a\0b", 9}, &paths), ==, -EBADMSG);
 }
 
+static void assert_machine(const char *text, size_t size, const char *expected) {
+        LoaderEntryOwner owner;
+
+        g_assert_cmpint(loader_entry_owner_parse((Span){(const uint8_t *)text, size}, &owner), ==, 0);
+        g_assert_cmpstr(owner.machine_id, ==, expected);
+        loader_entry_owner_done(&owner);
+}
+
+static void test_owner(void) {
+        static const char nul[] = "machine-id 01\0x";
+
+        assert_machine("title x\n", 8, NULL);
+        assert_machine("machine-id 01\r\n", 15, "01");
+        assert_machine("machine-id 01\nmachine-id 01\n", 28, "");
+        assert_machine("machine-id 0\r1\n", 15, "");
+        assert_machine(nul, sizeof(nul) - 1, "");
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/esp/loader-entry/names-what-nixpkgs-builder-names", test_typical);
         g_test_add_func("/esp/loader-entry/reads-lines-as-the-boot-loader-does", test_forms);
         g_test_add_func("/esp/loader-entry/a-name-that-may-mean-another-file-is-refused", test_ambiguous);
+        g_test_add_func("/esp/loader-entry/a-machine-said-twice-or-with-control-characters-is-nobodys", test_owner);
         return g_test_run();
 }
