@@ -204,8 +204,8 @@ static int read_pem_block(BIO *bio, bool *ret_is_certificate, unsigned char **da
         return r;
 }
 
-int certificate_from_pem(Span pem, Certificate **ret) {
-        _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
+/* What is in the only block of PEM, a certificate's. */
+static int decode_pem(Span pem, Buffer *ret_der) {
         _cleanup_(BIO_freep) BIO *bio = NULL;
         unsigned char *data = NULL, *more = NULL;
         bool is_certificate;
@@ -219,7 +219,7 @@ int certificate_from_pem(Span pem, Certificate **ret) {
                 return openssl_failed(-ENOMEM);
         if (read_pem_block(bio, &is_certificate, &data, &size) != 1)
                 return openssl_failed(-EBADMSG);
-        r = is_certificate ? certificate_from_der((Span){data, size}, &certificate) : -EBADMSG;
+        r = is_certificate ? buffer_append(ret_der, (Span){data, size}) : -EBADMSG;
         OPENSSL_free(data);
         if (r < 0)
                 return r;
@@ -227,10 +227,23 @@ int certificate_from_pem(Span pem, Certificate **ret) {
                 OPENSSL_clear_free(more, size);
                 return -EBADMSG;
         }
+        return openssl_failed(0);
+}
 
-        (void)openssl_failed(0);
-        *ret = TAKE_POINTER(certificate);
-        return 0;
+int certificate_from_pem(Span pem, Certificate **ret) {
+        _cleanup_(buffer_done) Buffer der = {};
+        int r;
+
+        r = decode_pem(pem, &der);
+        return r < 0 ? r : certificate_from_der(buffer_span(&der), ret);
+}
+
+int certificate_fingerprint_of_pem(Span pem, Sha256 *ret) {
+        _cleanup_(buffer_done) Buffer der = {};
+        int r;
+
+        r = decode_pem(pem, &der);
+        return r < 0 ? r : sha256_of(buffer_span(&der), ret);
 }
 
 Certificate *certificate_ref(Certificate *certificate) {

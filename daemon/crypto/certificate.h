@@ -18,6 +18,10 @@ typedef struct Certificate Certificate;
 int certificate_from_der(Span der, Certificate **ret);
 int certificate_from_pem(Span pem, Certificate **ret);
 
+/* The fingerprint of the certificate in PEM, which is not parsed: that would take many times as long. Returns -EBADMSG
+ * for what is not the PEM of exactly one. */
+int certificate_fingerprint_of_pem(Span pem, Sha256 *ret);
+
 Certificate *certificate_ref(Certificate *certificate);
 Certificate *certificate_unref(Certificate *certificate); /* returns NULL */
 DEFINE_POINTER_CLEANUP(Certificate *, certificate_unref)

@@ -83,17 +83,16 @@ int key_store_next_timestamp(KeyStore *store, int64_t now, int64_t *ret, Failure
 }
 
 /* "held/FINGERPRINT.der". Owned. */
-static char *held_name(const Certificate *certificate) {
-        const Sha256 *fingerprint = certificate_fingerprint(certificate);
+static char *held_name(const Sha256 *fingerprint) {
         _cleanup_(free_pointer) char *hex = hex_encode((Span){fingerprint->bytes, sizeof(fingerprint->bytes)});
         char *name;
 
         return !hex || asprintf(&name, HELD "/%s.der", hex) < 0 ? NULL : name;
 }
 
-/* 1 if CERTIFICATE is among the recorded ones, 0 if not, or a negative errno. */
-static int is_recorded(const KeyStore *store, const Certificate *certificate) {
-        _cleanup_(free_pointer) char *name = held_name(certificate);
+/* 1 if the certificate is among the recorded ones, 0 if not, or a negative errno. */
+static int is_recorded(const KeyStore *store, const Sha256 *fingerprint) {
+        _cleanup_(free_pointer) char *name = held_name(fingerprint);
         _cleanup_(close_fd) int fd = -EBADF;
 
         if (!name)
@@ -107,7 +106,7 @@ static int is_recorded(const KeyStore *store, const Certificate *certificate) {
 }
 
 static int record(KeyStore *store, const Certificate *certificate) {
-        _cleanup_(free_pointer) char *name = held_name(certificate);
+        _cleanup_(free_pointer) char *name = held_name(certificate_fingerprint(certificate));
         int r;
 
         if (!name)
@@ -120,13 +119,23 @@ static int record(KeyStore *store, const Certificate *certificate) {
         return file_replace(store->fd, name, certificate_der(certificate), 0644);
 }
 
+/* What every sync asks: no certificate is parsed for it. */
+static bool present_is_recorded(const KeyStore *store, KeyRole role) {
+        _cleanup_(buffer_done) Buffer pem = {};
+        Sha256 fingerprint;
+
+        return key_store_read_certificate(store, role, &pem, NULL) >= 0 &&
+               certificate_fingerprint_of_pem(buffer_span(&pem), &fingerprint) >= 0 &&
+               is_recorded(store, &fingerprint) > 0;
+}
+
 int key_store_remember(KeyStore *store, Failure *failure) {
         int r;
 
         for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++) {
                 _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
 
-                if (key_store_certificate(store, role, &certificate, NULL) < 0 || is_recorded(store, certificate) > 0)
+                if (present_is_recorded(store, role) || key_store_certificate(store, role, &certificate, NULL) < 0)
                         continue;
                 r = key_store_make_folder(store, failure);
                 if (r < 0)
@@ -151,7 +160,7 @@ int key_store_has_held(const KeyStore *store, const Certificate *certificate) {
                 if (r >= 0 && certificate_equal(present, certificate))
                         return 1;
         }
-        r = is_recorded(store, certificate);
+        r = is_recorded(store, certificate_fingerprint(certificate));
         return r == -ENOMEM || r > 0 ? r : 0;
 }
 

@@ -4,6 +4,7 @@
 /* What the store's own files share. */
 
 #include "daemon/keys/key-store.h"
+#include "daemon/util/buffer.h"
 
 typedef enum KeyFile {
         KEY_FILE_KEY,
@@ -33,6 +34,9 @@ int key_store_report_member(const KeyStore *store, int error, const char *name, 
 
 /* 1 if the file exists, 0 if not, else a negative errno. */
 int key_file_exists(const KeyStore *store, KeyRole role, KeyFile file);
+
+/* The PEM of ROLE's certificate, not parsed. RET is empty before. Fails as key_store_certificate() does. */
+int key_store_read_certificate(const KeyStore *store, KeyRole role, Buffer *ret, Failure *failure);
 
 /* 1 if ROLE has both files, 0 if it has none; BadKeys if it has half of them, or a configured one is missing. */
 int key_role_is_complete(const KeyStore *store, KeyRole role, Failure *failure);

@@ -433,14 +433,18 @@ static int report_bad_certificate(const KeyStore *store, KeyRole role, int error
         return failure_set(failure, CONDITION_BAD_KEYS, "%s holds no certificate in PEM form, or more than one", path);
 }
 
+int key_store_read_certificate(const KeyStore *store, KeyRole role, Buffer *ret, Failure *failure) {
+        int r;
+
+        r = check_role(store, role, failure);
+        return r < 0 ? r : read_key_file(store, role, KEY_FILE_CERTIFICATE, ret, failure);
+}
+
 int key_store_certificate(const KeyStore *store, KeyRole role, Certificate **ret, Failure *failure) {
         _cleanup_(buffer_done) Buffer pem = {};
         int r;
 
-        r = check_role(store, role, failure);
-        if (r < 0)
-                return r;
-        r = read_key_file(store, role, KEY_FILE_CERTIFICATE, &pem, failure);
+        r = key_store_read_certificate(store, role, &pem, failure);
         if (r < 0)
                 return r;
         r = certificate_from_pem(buffer_span(&pem), ret);
@@ -502,10 +506,7 @@ int key_store_read_signer(const KeyStore *store, KeyRole role, Signer **ret, Fai
         _cleanup_(buffer_wipe) Buffer key = {};
         int r;
 
-        r = check_role(store, role, failure);
-        if (r < 0)
-                return r;
-        r = read_key_file(store, role, KEY_FILE_CERTIFICATE, &certificate, failure);
+        r = key_store_read_certificate(store, role, &certificate, failure);
         if (r < 0)
                 return r;
         r = read_key_file(store, role, KEY_FILE_KEY, &key, failure);

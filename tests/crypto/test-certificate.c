@@ -103,6 +103,12 @@ static void test_der_and_pem(void) {
         g_assert_true(certificate_equal(from_pem, from_der));
         g_assert_true(certificate_equal(from_pem, from_text));
         g_assert_false(certificate_equal(from_pem, other));
+
+        g_autoptr(GBytes) text = test_pki("db.text.pem");
+        Sha256 fingerprint;
+        g_assert_cmpint(certificate_fingerprint_of_pem(span_of(text), &fingerprint), ==, 0);
+        g_assert_cmpmem(fingerprint.bytes, sizeof(fingerprint.bytes), certificate_fingerprint(from_der)->bytes,
+                        sizeof(fingerprint.bytes));
 }
 
 static void test_tbs_digest(void) {
@@ -164,10 +170,12 @@ static void test_survives_damage(void) {
 static void test_refuses_pem(void) {
         static const char *const files[] = {"chain.pem", "db.key", "db.der"};
         Certificate *certificate = NULL;
+        Sha256 fingerprint;
 
         for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
                 g_autoptr(GBytes) bytes = test_pki(files[i]);
                 g_assert_cmpint(certificate_from_pem(span_of(bytes), &certificate), ==, -EBADMSG);
+                g_assert_cmpint(certificate_fingerprint_of_pem(span_of(bytes), &fingerprint), ==, -EBADMSG);
         }
         g_assert_cmpint(certificate_from_pem((Span){}, &certificate), ==, -EBADMSG);
         g_assert_cmpint(certificate_from_pem(span_from_string("no certificate"), &certificate), ==, -EBADMSG);
