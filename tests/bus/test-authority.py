@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Who may do what, by the real polkitd; and what any D-Bus tool can do, without lanzactl."""
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the source tree
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from private_bus import DENIED, NAME, NOBODY, OBJECT, WITH_PASSWORD, PrivateBus, as_nobody, ended_well, error, state
+from private_bus import DENIED, NAME, OBJECT, WITH_PASSWORD, PrivateBus, as_nobody, ended_well, error, state
 from program_tests import Tree, run_tests
-from wire import ALLOW_INTERACTIVE, REPLY_SERIAL, RETURN
+from wire import ALLOW_INTERACTIVE, RETURN
 
 # Each method that changes something, in the order of a setup, with its options as busctl and as gdbus take them.
 WAY = [

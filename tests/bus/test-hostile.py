@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Callers that mean harm. Whatever nobody sends: root's status is answered within a second, memory stays bounded, and nothing
 changes. With full counts if LANZA_LONG is set, else less of everything."""
-import hashlib
 import os
 import random
 import signal

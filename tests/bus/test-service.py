@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from private_bus import DENIED, INVALID, NAME, OBJECT, SOURCE, WITH_PASSWORD, Lock, PrivateBus, as_nobody, ended_well, error, memory, state, wait_until
 from program_tests import LANZAD, Tree, run_tests
-from wire import CALL, DESTINATION, ERROR, ERROR_NAME, INTERFACE, MEMBER, PATH, REPLY_SERIAL, RETURN, SENDER, ALLOW_INTERACTIVE
+from wire import CALL, DESTINATION, ERROR, ERROR_NAME, MEMBER, REPLY_SERIAL, RETURN, SENDER, ALLOW_INTERACTIVE
 
 MUTATING = [("Keys", "Create"), ("Firmware", "Enroll"), ("Esp", "Sync"), ("Esp", "CollectGarbage")]
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What root alone may give to Sync, and everything that is no sealed memory."""
-import json
 import os
 import socket
 import sys

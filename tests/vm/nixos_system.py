@@ -13,7 +13,7 @@ import textwrap
 
 from archive import Entry
 from images import read
-from nixos import STORE, Nixos, digest_of, store_path
+from nixos import STORE, Nixos, store_path
 
 BUILD = os.environ.get("LANZA_BUILD", "build")
 SOURCE = os.environ.get("LANZA_SOURCE", ".")

@@ -10,7 +10,6 @@ The keys go in through QEMU's keyboard and a login on a virtual console, so that
 own seat, as polkit wants it for what only somebody present may do. There is no screen: the console keeps the text.
 """
 import json
-import os
 import shlex
 import socket
 import time
