@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Tests mirror the tree: tests/FOLDER/test-NOUN.c tests daemon/FOLDER/, and links only what that folder may use.
 
-PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-dev clang-format shellcheck perl python3 python3-pefile gcovr openssl \
+PACKAGES += libglib2.0-dev clang lld llvm libclang-rt-dev clang-format shellcheck pyflakes3 perl python3 python3-pefile gcovr openssl \
 	git cpio sbsigntool osslsigncode pesign efitools fwupd mtools dosfstools dbus-daemon polkitd libglib2.0-bin systemd util-linux mount man-db less zsh fish \
 	python3-gi gir1.2-fwupd-2.0 nix-bin
 

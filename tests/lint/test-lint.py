@@ -87,7 +87,8 @@ PLANTED = [
     ("no newline at the end", "tests/lib/aa.py", HASH + "print(1)", 2, "newline"),
     ("a script that can't be run", "tests/lib/bb", "#!/bin/sh\n" + HASH, 1, "not executable"),
     ("bad shell", "tests/lib/cc.sh", "#!/bin/sh\n" + HASH + "echo $1\n", 3, "shellcheck"),
-    ("bad Python", "tests/lib/dd.py", HASH + "print(\n", 2, "python"),
+    ("bad Python", "tests/lib/dd.py", HASH + "print(\n", 2, "pyflakes3"),
+    ("an unused import", "tests/lib/ee.py", HASH + "import os\n", 2, "imported but unused"),
 ]
 
 

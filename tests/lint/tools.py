@@ -31,11 +31,7 @@ def check_shell(tree):
 
 
 def check_python(tree):
-    for path in tree.scripts("python3"):
-        try:
-            compile(tree.text(path), path, "exec")
-        except SyntaxError as error:
-            yield path, error.lineno or 1, f"python: {error.msg}"
+    yield from findings_of(["pyflakes3"], tree.scripts("python3"))
 
 
 RULES = [check_format, check_shell, check_python]
