@@ -35,6 +35,15 @@ int key_store_report_member(const KeyStore *store, int error, const char *name, 
 /* 1 if the file exists, 0 if not, else a negative errno. */
 int key_file_exists(const KeyStore *store, KeyRole role, KeyFile file);
 
+/* The path to show of a role's file. Owned; NULL if memory is short. */
+char *key_file_path(const KeyStore *store, KeyRole role, KeyFile file);
+
+/* Reads one file of ROLE, after a look at who else may. RET is empty before. */
+int key_file_read(const KeyStore *store, KeyRole role, KeyFile file, Buffer *ret, Failure *failure);
+
+/* What ERROR of certificate_from_pem() means. Returns a negative errno. */
+int key_report_bad_certificate(const KeyStore *store, KeyRole role, int error, Failure *failure);
+
 /* The PEM of ROLE's certificate, not parsed. RET is empty before. Fails as key_store_certificate() does. */
 int key_store_read_certificate(const KeyStore *store, KeyRole role, Buffer *ret, Failure *failure);
 

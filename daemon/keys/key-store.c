@@ -40,7 +40,7 @@ void key_file_name(KeyRole role, KeyFile file, char ret[static KEY_FILE_NAME_SIZ
 }
 
 /* The file's full path, for messages. Owned. */
-static char *file_path(const KeyStore *store, KeyRole role, KeyFile file) {
+char *key_file_path(const KeyStore *store, KeyRole role, KeyFile file) {
         char name[KEY_FILE_NAME_SIZE];
 
         if (store->files[role][file])
@@ -55,7 +55,7 @@ int key_store_files(const KeyStore *store, StringList *ret) {
 
         for (KeyRole role = 0; r >= 0 && role < KEY_ROLE_COUNT; role++)
                 for (KeyFile file = 0; r >= 0 && file < KEY_FILE_COUNT; file++) {
-                        _cleanup_(free_pointer) char *path = file_path(store, role, file);
+                        _cleanup_(free_pointer) char *path = key_file_path(store, role, file);
 
                         r = path ? string_list_add(ret, path) : -ENOMEM;
                 }
@@ -316,7 +316,7 @@ static const char *kind_of(KeyFile file) {
 }
 
 static int report_missing(const KeyStore *store, KeyRole role, KeyFile file, Failure *failure) {
-        _cleanup_(free_pointer) char *path = file_path(store, role, file);
+        _cleanup_(free_pointer) char *path = key_file_path(store, role, file);
         int r;
 
         if (!path)
@@ -340,7 +340,7 @@ int key_role_is_complete(const KeyStore *store, KeyRole role, Failure *failure) 
         int exists[KEY_FILE_COUNT];
 
         for (KeyFile file = 0; file < KEY_FILE_COUNT; file++) {
-                _cleanup_(free_pointer) char *path = file_path(store, role, file);
+                _cleanup_(free_pointer) char *path = key_file_path(store, role, file);
 
                 if (!path)
                         return -ENOMEM;
@@ -355,9 +355,8 @@ int key_role_is_complete(const KeyStore *store, KeyRole role, Failure *failure) 
         return report_missing(store, role, exists[KEY_FILE_KEY] ? KEY_FILE_CERTIFICATE : KEY_FILE_KEY, failure);
 }
 
-/* Reads one file of ROLE, after a look at who else may. */
-static int read_key_file(const KeyStore *store, KeyRole role, KeyFile file, Buffer *ret, Failure *failure) {
-        _cleanup_(free_pointer) char *path = file_path(store, role, file);
+int key_file_read(const KeyStore *store, KeyRole role, KeyFile file, Buffer *ret, Failure *failure) {
+        _cleanup_(free_pointer) char *path = key_file_path(store, role, file);
         _cleanup_(close_fd) int fd = open_key_file(store, role, file, O_RDONLY);
         int r;
 
@@ -405,7 +404,7 @@ static int check_role(const KeyStore *store, KeyRole role, Failure *failure) {
 }
 
 int key_store_check_private(const KeyStore *store, KeyRole role, Failure *failure) {
-        _cleanup_(free_pointer) char *path = file_path(store, role, KEY_FILE_KEY);
+        _cleanup_(free_pointer) char *path = key_file_path(store, role, KEY_FILE_KEY);
         _cleanup_(close_fd) int fd = open_key_file(store, role, KEY_FILE_KEY, O_PATH);
         uint64_t size;
         int r;
@@ -425,8 +424,8 @@ int key_store_check_private(const KeyStore *store, KeyRole role, Failure *failur
         return r < 0 ? r : 1;
 }
 
-static int report_bad_certificate(const KeyStore *store, KeyRole role, int error, Failure *failure) {
-        _cleanup_(free_pointer) char *path = file_path(store, role, KEY_FILE_CERTIFICATE);
+int key_report_bad_certificate(const KeyStore *store, KeyRole role, int error, Failure *failure) {
+        _cleanup_(free_pointer) char *path = key_file_path(store, role, KEY_FILE_CERTIFICATE);
 
         if (error == -ENOMEM || !path)
                 return -ENOMEM;
@@ -437,7 +436,7 @@ int key_store_read_certificate(const KeyStore *store, KeyRole role, Buffer *ret,
         int r;
 
         r = check_role(store, role, failure);
-        return r < 0 ? r : read_key_file(store, role, KEY_FILE_CERTIFICATE, ret, failure);
+        return r < 0 ? r : key_file_read(store, role, KEY_FILE_CERTIFICATE, ret, failure);
 }
 
 int key_store_certificate(const KeyStore *store, KeyRole role, Certificate **ret, Failure *failure) {
@@ -448,91 +447,7 @@ int key_store_certificate(const KeyStore *store, KeyRole role, Certificate **ret
         if (r < 0)
                 return r;
         r = certificate_from_pem(buffer_span(&pem), ret);
-        return r < 0 ? report_bad_certificate(store, role, r, failure) : 0;
-}
-
-/* What sbctl keeps in place of a key that is not in a file; NULL if it is no such thing. */
-static const char *holder_of(Span key) {
-        size_t at;
-
-        if (span_find(key, span_from_string("-----BEGIN TSS2 PRIVATE KEY-----"), 0, &at) >= 0)
-                return "a TPM";
-        return span_starts_with(key, span_from_string("{")) ? "a token" : NULL;
-}
-
-static int report_no_key(const char *path, Span key, Failure *failure) {
-        const char *holder = holder_of(key);
-        int r;
-
-        if (!holder)
-                return failure_set(failure, CONDITION_BAD_KEYS, "%s holds no private key in PEM form", path);
-        r = failure_set(failure, CONDITION_BAD_KEYS,
-                        "%s holds a key that only %s can use; lanzad signs with keys in files", path, holder);
-        failure_set_hint(failure, "Let lanzad make its own: name another folder as Directory= in the section [Keys] of "
-                                  "/etc/lanza/lanzad.conf, then run 'lanzactl setup' with the firmware in Setup Mode.");
-        return r;
-}
-
-static int report_bad_signer(const KeyStore *store, KeyRole role, Span content, int error, Failure *failure) {
-        _cleanup_(free_pointer) char *key = file_path(store, role, KEY_FILE_KEY);
-        _cleanup_(free_pointer) char *certificate = file_path(store, role, KEY_FILE_CERTIFICATE);
-        int r;
-
-        if (!key || !certificate)
-                return -ENOMEM;
-        switch (error) {
-        case -EBADMSG:
-                return report_bad_certificate(store, role, error, failure);
-        case -ENOKEY:
-                return report_no_key(key, content, failure);
-        case -EACCES:
-                r = failure_set(failure, CONDITION_BAD_KEYS, "%s is encrypted; lanzad asks nobody for a passphrase",
-                                key);
-                failure_set_hint(failure, "Decrypt it into a file that only root may read: openssl pkey -in '%s'", key);
-                return r;
-        case -EKEYREJECTED:
-                return failure_set(failure, CONDITION_BAD_KEYS, "The key %s does not belong to the certificate %s", key,
-                                   certificate);
-        case -ERANGE:
-                return failure_set(failure, CONDITION_BAD_KEYS,
-                                   "%s is not an RSA key of 2048 to 4096 bits, which is what firmware can check", key);
-        default:
-                return failure_set_errno(failure, error, "Cannot use the key %s", key);
-        }
-}
-
-int key_store_read_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure *failure) {
-        _cleanup_(buffer_done) Buffer certificate = {};
-        _cleanup_(buffer_wipe) Buffer key = {};
-        int r;
-
-        r = key_store_read_certificate(store, role, &certificate, failure);
-        if (r < 0)
-                return r;
-        r = read_key_file(store, role, KEY_FILE_KEY, &key, failure);
-        if (r < 0)
-                return r;
-        r = signer_read_pem(buffer_span(&key), buffer_span(&certificate), ret);
-        return r < 0 ? report_bad_signer(store, role, buffer_span(&key), r, failure) : 0;
-}
-
-int key_store_try_signer(const KeyStore *store, KeyRole role, Signer *signer, Failure *failure) {
-        int r = signer_try(signer);
-
-        return r < 0 ? report_bad_signer(store, role, /* content= */ span_from_string(""), r, failure) : 0;
-}
-
-int key_store_signer(const KeyStore *store, KeyRole role, Signer **ret, Failure *failure) {
-        _cleanup_(signer_freep) Signer *signer = NULL;
-        int r;
-
-        r = key_store_read_signer(store, role, &signer, failure);
-        if (r >= 0)
-                r = key_store_try_signer(store, role, signer, failure);
-        if (r < 0)
-                return r;
-        *ret = TAKE_POINTER(signer);
-        return 0;
+        return r < 0 ? key_report_bad_certificate(store, role, r, failure) : 0;
 }
 
 static int warn_of_folder(const KeyStore *store, const char *name, StringList *warnings) {
@@ -549,7 +464,7 @@ static int warn_of_folder(const KeyStore *store, const char *name, StringList *w
 
 int key_store_warn_of_time(const KeyStore *store, KeyRole role, int64_t now, StringList *warnings) {
         _cleanup_(certificate_unrefp) Certificate *certificate = NULL;
-        _cleanup_(free_pointer) char *path = file_path(store, role, KEY_FILE_CERTIFICATE);
+        _cleanup_(free_pointer) char *path = key_file_path(store, role, KEY_FILE_CERTIFICATE);
         char date[sizeof("2000-01-01")] = "?";
         struct tm tm;
         time_t when;

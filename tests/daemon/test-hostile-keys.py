@@ -14,6 +14,7 @@ from hostile import INSTALLED, MIB, PKI, fifo, folder, link_to, run_table, spars
 
 STORE = "var/lib/lanzad"
 RESTORE = "Restore the key store from a backup"
+LOST = "Restore the file from a backup. If there is none: mv "
 OTHER = 12345
 
 
@@ -78,13 +79,15 @@ def padded(size):
 
 
 NO_KEY = ["holds no private key in PEM form"]
+UNREADABLE = ["holds a private key that cannot be read: it is damaged"]
+BAD_SIGNATURES = ["is damaged: no signature that it makes is good"]
 NO_CERTIFICATE = ["holds no certificate in PEM form, or more than one"]
 DOES_NOT_BELONG = ["does not belong to the certificate"]
 ENCRYPTED = ["is encrypted; lanzad asks nobody for a passphrase"]
 NOT_CHECKED = ["is not an RSA key of 2048 to 4096 bits, which is what firmware can check"]
 
 # What status, which reads certificates, does not see.
-KEY_ONLY = [NO_KEY, DOES_NOT_BELONG, ENCRYPTED, NOT_CHECKED]
+KEY_ONLY = [NO_KEY, UNREADABLE, BAD_SIGNATURES, DOES_NOT_BELONG, ENCRYPTED, NOT_CHECKED]
 
 # Title, which file of the role, how it is damaged, what the message says, and the hint.
 DAMAGES = [
@@ -102,11 +105,12 @@ DAMAGES = [
     ("elliptic curve", "key", pair("db-ec"), NOT_CHECKED, RESTORE),
     ("encrypted", "key", pair("db-encrypted"), ENCRYPTED, "openssl pkey -in "),
     ("encrypted, traditional", "key", replaced(pki("db-encrypted-traditional.key")), ENCRYPTED, "openssl pkey -in "),
-    ("key empty", "key", replaced(b""), NO_KEY, RESTORE),
-    ("key without its end", "key", replaced(pki("db.key")[:-40]), NO_KEY, RESTORE),
-    ("key of zeros", "key", replaced(bytes(1700)), NO_KEY, RESTORE),
-    ("key that is a certificate", "key", replaced(pki("db.pem")), NO_KEY, RESTORE),
-    ("key in DER", "key", replaced(b"\x30\x82\x04\xbe" + bytes(1214)), NO_KEY, RESTORE),
+    ("key empty", "key", replaced(b""), NO_KEY, LOST),
+    ("key without its end", "key", replaced(pki("db.key")[:-40]), UNREADABLE, LOST),
+    ("key with a damaged private half", "key", replaced(pki("db-damaged.key")), BAD_SIGNATURES, LOST),
+    ("key of zeros", "key", replaced(bytes(1700)), NO_KEY, LOST),
+    ("key that is a certificate", "key", replaced(pki("db.pem")), NO_KEY, LOST),
+    ("key in DER", "key", replaced(b"\x30\x82\x04\xbe" + bytes(1214)), NO_KEY, LOST),
     ("certificate empty", "pem", replaced(b""), NO_CERTIFICATE, RESTORE),
     ("certificate in DER", "pem", replaced(pki("db.der")), NO_CERTIFICATE, RESTORE),
     ("certificate without its end", "pem", replaced(pki("db.pem")[:-40]), NO_CERTIFICATE, RESTORE),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reading a key store: what opens, what is refused and with which words, what is remembered. */
+/* Reading a key store: what opens, what is refused and with which words. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,42 +15,15 @@
 #include "daemon/keys/key-store.h"
 #include "daemon/util/file.h"
 #include "daemon/util/macro.h"
+#include "tests/keys/key-stores.h"
 #include "tests/lib/test-folder.h"
 
 static const int64_t now = 1800000000; /* 2027 */
 
-/* A store as sbctl leaves it: folders that all may look into, keys that nobody may write. */
-static char *make_bundle(void) {
-        char *folder = test_folder_make();
-
-        for (KeyRole role = 0; role < KEY_ROLE_COUNT; role++) {
-                const char *name = key_role_name(role);
-                g_autofree char *key = g_strdup_printf("%s.key", name), *certificate = g_strdup_printf("%s.pem", name);
-                g_autofree char *key_path = g_strdup_printf("keys/%s/%s", name, key);
-                g_autofree char *certificate_path = g_strdup_printf("keys/%s/%s", name, certificate);
-                g_autoptr(GBytes) key_bytes = test_pki(key), certificate_bytes = test_pki(certificate);
-
-                test_write_bytes(folder, key_path, key_bytes, 0400);
-                test_write_bytes(folder, certificate_path, certificate_bytes, 0400);
-        }
-        test_write(folder, "GUID", "77fa9abd-0359-4d32-bd60-28f4e78f784b", -1, 0600);
-        return folder;
-}
-
-static KeyStore *open_store(const char *folder) {
-        KeyStoreLocation location = {.folder = folder};
-        _cleanup_(failure_done) Failure failure = {};
-        KeyStore *store = NULL;
-
-        key_store_open(&location, &store, &failure);
-        g_assert_cmpstr(failure.message, ==, NULL);
-        return store;
-}
-
 static void test_nothing_there(void) {
         _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
         g_autofree char *path = test_path(folder, "store");
-        _cleanup_(key_store_freep) KeyStore *store = open_store(path);
+        _cleanup_(key_store_freep) KeyStore *store = open_key_store(path);
         _cleanup_(failure_done) Failure owner = {}, signer_failure = {};
         _cleanup_(string_list_done) StringList warnings = {};
         KeyCreationPlan plan = {};
@@ -72,7 +45,7 @@ static void test_nothing_there(void) {
 }
 
 static void test_opens_bundle(void) {
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
         _cleanup_(key_store_freep) KeyStore *store = NULL;
         _cleanup_(string_list_done) StringList warnings = {};
         char text[GUID_TEXT_SIZE];
@@ -80,7 +53,7 @@ static void test_opens_bundle(void) {
 
         test_make_folder(folder, "keys/db", 0755);
         test_make_folder(folder, "", 0755);
-        store = open_store(folder);
+        store = open_key_store(folder);
         g_assert_cmpint(key_store_owner(store, &guid, NULL), ==, 0);
         guid_format(&guid, text);
         g_assert_cmpstr(text, ==, "77fa9abd-0359-4d32-bd60-28f4e78f784b");
@@ -127,10 +100,17 @@ static const Fault faults[] = {
         {"another-certificate", CERTIFICATE, "foreign-db.pem", .message = "does not belong to the certificate"},
         {"encrypted-key", KEY, "db-encrypted.key", .message = "encrypted", .hint = "openssl pkey"},
         {"encrypted-traditional-key", KEY, "db-encrypted-traditional.key", .message = "encrypted"},
-        {"damaged-key", KEY, "db-damaged.key", .message = "no private key"},
-        {"empty-key", KEY, .text = "", .message = "no private key"},
+        {"damaged-key", KEY, "db-damaged.key", .message = "no signature that it makes is good", .hint = "create-keys"},
+        {"empty-key", KEY, .text = "", .message = "no private key", .hint = "backup"},
         {"empty-certificate", CERTIFICATE, .text = "", .message = "no certificate"},
-        {"garbage-as-key", KEY, .text = "-----BEGIN PRIVATE KEY-----\nAAAA\n", .message = "no private key"},
+        {"garbage-as-key", KEY, .text = "AAAA\n", .message = "no private key in PEM form", .hint = "create-keys"},
+        {"truncated-key", KEY, .text = "-----BEGIN PRIVATE KEY-----\nAAAA\n",
+         .message = "cannot be read: it is damaged", .hint = "create-keys"},
+        {"key-whose-content-is-none", KEY,
+         .text = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+         .message = "cannot be read: it is damaged", .hint = "create-keys"},
+        {"truncated-encrypted-key", KEY, .text = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n",
+         .message = "cannot be read: it is damaged", .hint = "create-keys"},
         {"garbage-as-certificate", CERTIFICATE, .text = "\x30\x82", .message = "no certificate"},
         {"key-as-certificate", CERTIFICATE, "db.key", .message = "no certificate"},
         {"key-of-a-tpm", KEY, .text = "-----BEGIN TSS2 PRIVATE KEY-----\nMIIB\n-----END TSS2 PRIVATE KEY-----\n",
@@ -159,20 +139,11 @@ static void spoil(const char *folder, const Fault *fault) {
                 g_assert_cmpint(chmod(full, fault->mode), ==, 0);
 }
 
-static void assert_bad_keys(const Failure *failure, const char *path, const char *message, const char *hint) {
-        g_assert_nonnull(failure->message);
-        g_assert_cmpint(failure->condition, ==, CONDITION_BAD_KEYS);
-        if (!strstr(failure->message, message) || !strstr(failure->message, path))
-                g_error("'%s' does not say '%s' of %s", failure->message, message, path);
-        if (hint && !strstr(failure_hint(failure), hint))
-                g_error("'%s' does not say '%s'", failure_hint(failure), hint);
-}
-
 static void test_fault(gconstpointer data) {
         const Fault *fault = data;
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
         g_autofree char *path = test_path(folder, fault->path);
-        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(key_store_freep) KeyStore *store = open_key_store(folder);
         _cleanup_(failure_done) Failure failure = {};
         _cleanup_(signer_freep) Signer *other = NULL;
         Signer *signer = (void *)-1;
@@ -186,15 +157,41 @@ static void test_fault(gconstpointer data) {
                 g_assert_cmpint(key_store_signer(store, KEY_ROLE_PK, &other, NULL), ==, 0);
 }
 
+/* The words of the hint, carried out. */
+static void test_lost_key(void) {
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
+        g_autofree char *from = test_path(folder, "keys/db"), *to = g_strconcat(from, ".old", NULL);
+        g_autofree char *move = g_strdup_printf("mv '%s' '%s'", from, to), *key = test_path(folder, KEY);
+        KeyStoreLocation configured = {.folder = folder, .key_files[KEY_ROLE_DB] = key};
+        _cleanup_(key_store_freep) KeyStore *store = open_key_store(folder), *other = NULL;
+        _cleanup_(failure_done) Failure failure = {}, named = {};
+        KeyCreationPlan plan;
+        Signer *signer;
+
+        test_write(folder, KEY, "garbage", -1, 0600);
+        g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, &failure), <, 0);
+        assert_bad_keys(&failure, key, "no private key", move);
+        g_assert_cmpint(key_store_plan_creation(store, &plan, NULL), <, 0);
+        g_assert_cmpint(g_rename(from, to), ==, 0);
+        g_assert_cmpint(key_store_plan_creation(store, &plan, NULL), ==, 0);
+        g_assert_true(plan.roles[KEY_ROLE_DB] && !plan.roles[KEY_ROLE_PK] && !plan.roles[KEY_ROLE_KEK]);
+
+        /* create-keys makes none where the configuration names one */
+        g_assert_cmpint(g_rename(to, from), ==, 0);
+        g_assert_cmpint(key_store_open(&configured, &other, NULL), ==, 0);
+        g_assert_cmpint(key_store_signer(other, KEY_ROLE_DB, &signer, &named), <, 0);
+        assert_bad_keys(&named, key, "no private key", "name another key and its certificate in the section [Keys]");
+}
+
 /* Keys that are good as such, and that firmware need not understand. */
 static void test_unsuitable_keys(void) {
         static const char *const names[] = {"db-1024", "db-ec"};
 
         for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-                _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+                _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
                 g_autofree char *key = g_strdup_printf("%s.key", names[i]), *pem = g_strdup_printf("%s.pem", names[i]);
                 g_autoptr(GBytes) key_bytes = test_pki(key), pem_bytes = test_pki(pem);
-                _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+                _cleanup_(key_store_freep) KeyStore *store = open_key_store(folder);
                 _cleanup_(failure_done) Failure failure = {};
                 Signer *signer;
 
@@ -206,7 +203,7 @@ static void test_unsuitable_keys(void) {
 }
 
 static void test_store_others_may_write(void) {
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
         KeyStoreLocation location = {.folder = folder};
         _cleanup_(failure_done) Failure failure = {};
         KeyStore *store;
@@ -218,8 +215,8 @@ static void test_store_others_may_write(void) {
 
 /* Only root can give a file away; for others every file is their own or root's, and there is nothing to refuse. */
 static void test_foreign_owner(void) {
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
-        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
+        _cleanup_(key_store_freep) KeyStore *store = open_key_store(folder);
         g_autofree char *key = test_path(folder, KEY);
         _cleanup_(failure_done) Failure failure = {};
         _cleanup_(signer_freep) Signer *signer = NULL;
@@ -234,8 +231,8 @@ static void test_foreign_owner(void) {
 
 /* Opening never waits, and never leaves the store. */
 static void test_special_files(void) {
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle(), *elsewhere = make_bundle();
-        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle(), *elsewhere = make_key_bundle();
+        _cleanup_(key_store_freep) KeyStore *store = open_key_store(folder);
         g_autofree char *key = test_path(folder, KEY), *target = test_path(elsewhere, KEY);
         _cleanup_(failure_done) Failure pipe = {}, link = {};
         g_autofree char *large = g_strnfill(128 * 1024, 'A');
@@ -259,7 +256,7 @@ static void test_special_files(void) {
 }
 
 static void test_configured_files(void) {
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle(), *safe = test_folder_make();
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle(), *safe = test_folder_make();
         g_autofree char *key = test_path(safe, "anywhere.key"), *link = test_path(safe, "link");
         g_autoptr(GBytes) foreign_key = test_pki("db-4096.key"), foreign_certificate = test_pki("db-4096.pem");
         KeyStoreLocation location = {.folder = folder, .key_files[KEY_ROLE_DB] = link};
@@ -286,7 +283,7 @@ static void test_configured_files(void) {
 
 /* A tree whose links mean its own files, although the running system has files of these names too. */
 static void test_tree(void) {
-        _cleanup_(test_folder_cleanup) char *tree = test_folder_make(), *outside = make_bundle();
+        _cleanup_(test_folder_cleanup) char *tree = test_folder_make(), *outside = make_key_bundle();
         g_autofree char *folder = test_path(tree, "var/lib/lanzad"), *persistent = test_path(tree, outside);
         g_autofree char *key = test_path(tree, "db.key"), *key_outside = test_path(outside, KEY);
         g_autoptr(GBytes) foreign = test_pki("db-4096.key"), foreign_certificate = test_pki("db-4096.pem");
@@ -313,7 +310,7 @@ static void test_tree(void) {
 }
 
 static void test_expired(void) {
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
         g_autoptr(GBytes) key = test_pki("db-expired.key"), certificate = test_pki("db-expired.pem");
         _cleanup_(string_list_done) StringList warnings = {}, early = {};
         _cleanup_(key_store_freep) KeyStore *store = NULL;
@@ -322,7 +319,7 @@ static void test_expired(void) {
         test_make_folder(folder, "keys", 0700);
         test_write_bytes(folder, KEY, key, 0600);
         test_write_bytes(folder, CERTIFICATE, certificate, 0644);
-        store = open_store(folder);
+        store = open_key_store(folder);
         g_assert_cmpint(key_store_signer(store, KEY_ROLE_DB, &signer, NULL), ==, 0);
         g_assert_cmpint(key_store_warnings(store, now, &warnings), ==, 0);
         g_assert_cmpuint(warnings.count, ==, 1);
@@ -349,8 +346,8 @@ static void test_owner(void) {
         };
 
         for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-                _cleanup_(test_folder_cleanup) char *folder = make_bundle();
-                _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+                _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
+                _cleanup_(key_store_freep) KeyStore *store = open_key_store(folder);
                 _cleanup_(failure_done) Failure failure = {};
                 KeyCreationPlan plan;
                 Guid guid;
@@ -364,120 +361,11 @@ static void test_owner(void) {
         }
 }
 
-static void test_timestamps(void) {
-        static const struct {
-                int64_t now, expected;
-        } steps[] = {
-                {1000, 1000}, {1000, 1001}, {1001, 1002}, {5000, 5000}, {10, 5001}, {-7, 5002}, {5003, 5003},
-        };
-        _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
-
-        for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
-                _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
-                int64_t timestamp;
-
-                g_assert_cmpint(key_store_next_timestamp(store, steps[i].now, &timestamp, NULL), ==, 0);
-                g_assert_cmpint(timestamp, ==, steps[i].expected);
-        }
-}
-
-static void test_bad_timestamps(void) {
-        static const char *const texts[] = {"", "\n", "yesterday", "12 ", "-5", "99999999999999999999999", "1.5"};
-
-        for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
-                _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
-                _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
-                _cleanup_(failure_done) Failure failure = {};
-                int64_t timestamp = 42;
-
-                test_write(folder, "timestamp", texts[i], -1, 0600);
-                g_assert_cmpint(key_store_next_timestamp(store, 1000, &timestamp, &failure), <, 0);
-                assert_bad_keys(&failure, "/timestamp", "seconds since 1970", "Delete it");
-                g_assert_cmpint(timestamp, ==, 42);
-        }
-}
-
-static void test_last_timestamp(void) {
-        _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
-        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
-        _cleanup_(failure_done) Failure failure = {};
-        int64_t timestamp;
-
-        test_write(folder, "timestamp", "253402300798\n", -1, 0600);
-        g_assert_cmpint(key_store_next_timestamp(store, 1000, &timestamp, NULL), ==, 0);
-        g_assert_cmpint(timestamp, ==, INT64_C(253402300799));
-        g_assert_cmpint(key_store_next_timestamp(store, 1000, &timestamp, &failure), <, 0);
-        g_assert_nonnull(strstr(failure.message, "9999"));
-}
-
-static Certificate *load_certificate(const char *name) {
-        g_autoptr(GBytes) der = test_pki(name);
-        Certificate *certificate;
-        size_t size;
-        const void *data = g_bytes_get_data(der, &size);
-
-        g_assert_cmpint(certificate_from_der((Span){data, size}, &certificate), ==, 0);
-        return certificate;
-}
-
-static void test_remembers(void) {
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
-        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
-        _cleanup_(certificate_unrefp) Certificate *db = load_certificate("db.der");
-        _cleanup_(certificate_unrefp) Certificate *foreign = load_certificate("foreign-db.der");
-        g_autofree char *keys = test_path(folder, "keys"), *gone = test_path(folder, "gone");
-        g_autofree char *held = test_path(folder, "held"), *listing = NULL;
-        g_auto(GStrv) names = NULL;
-        struct stat before, after;
-
-        /* what is there counts, recorded or not */
-        g_assert_cmpint(key_store_has_held(store, db), ==, 1);
-        g_assert_cmpint(key_store_has_held(store, foreign), ==, 0);
-        g_assert_cmpint(key_store_remember(store, NULL), ==, 0);
-        listing = test_listing(held);
-        names = g_strsplit(listing, "\n", 0);
-        g_assert_cmpuint(g_strv_length(names), ==, 3);
-
-        /* a second time writes nothing */
-        g_assert_cmpint(stat(held, &before), ==, 0);
-        g_assert_cmpint(key_store_remember(store, NULL), ==, 0);
-        g_assert_cmpint(stat(held, &after), ==, 0);
-        g_assert_cmpint(memcmp(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim)), ==, 0);
-
-        /* keys that are gone are not forgotten */
-        g_assert_cmpint(rename(keys, gone), ==, 0);
-        g_assert_cmpint(key_store_has_held(store, db), ==, 1);
-        g_assert_cmpint(key_store_has_held(store, foreign), ==, 0);
-        g_assert_true(key_store_ever_held_keys(store));
-}
-
-static void test_ever_held(void) {
-        static const char *const evidence[] = {"keys/db/db.pem", "keys/PK/PK.key", "held/anything", "held"};
-        _cleanup_(test_folder_cleanup) char *empty = test_folder_make();
-        _cleanup_(key_store_freep) KeyStore *store = open_store(empty), *configured = NULL;
-        KeyStoreLocation location = {.folder = empty, .key_files[KEY_ROLE_DB] = "/nonexistent"};
-
-        test_write(empty, "GUID", "half", -1, 0600);
-        test_write(empty, "keys/db/README", "", -1, 0600);
-        test_make_folder(empty, "held", 0700);
-        g_assert_false(key_store_ever_held_keys(store));
-        g_assert_cmpint(key_store_open(&location, &configured, NULL), ==, 0);
-        g_assert_true(key_store_ever_held_keys(configured));
-
-        for (size_t i = 0; i < ARRAY_LENGTH(evidence); i++) {
-                _cleanup_(test_folder_cleanup) char *folder = test_folder_make();
-                _cleanup_(key_store_freep) KeyStore *other = open_store(folder);
-
-                test_write(folder, evidence[i], "", -1, 0600);
-                g_assert_true(key_store_ever_held_keys(other));
-        }
-}
-
 /* One pair made for real, and judged by the openssl program. */
 static void test_real_keys(void) {
         static const KeyCreation creation = {.machine = "host.example", .bits = 2048, .now = 1700000000};
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
-        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
+        _cleanup_(key_store_freep) KeyStore *store = open_key_store(folder);
         g_autofree char *key = test_path(folder, KEY), *certificate = test_path(folder, CERTIFICATE), *output = NULL;
         const char *arguments[] = {"openssl",  "x509",    "-in",    certificate, "-noout",           "-subject",
                                    "-nameopt", "rfc2253", "-dates", "-ext",      "basicConstraints", NULL};
@@ -537,12 +425,12 @@ static bool memory_contains(const uint8_t *needle, size_t size, uint8_t mask) {
 /* The text of the key that is read must be nowhere in memory afterwards. The file is made by another process, so that
  * nothing but the store ever brings it here. */
 static void test_wiped(void) {
-        _cleanup_(test_folder_cleanup) char *folder = make_bundle();
+        _cleanup_(test_folder_cleanup) char *folder = make_key_bundle();
         g_autofree char *key = test_path(folder, KEY);
         g_autofree char *certificate = test_path(folder, CERTIFICATE);
         const char *make[] = {"openssl",   "req",     "-x509", "-newkey", "rsa:2048",  "-nodes", "-subj",
                               "/CN=wiped", "-keyout", key,     "-out",    certificate, NULL};
-        _cleanup_(key_store_freep) KeyStore *store = open_store(folder);
+        _cleanup_(key_store_freep) KeyStore *store = open_key_store(folder);
         _cleanup_(close_fd) int fd = -EBADF;
         uint8_t needle[48];
         g_autoptr(GError) error = NULL;
@@ -575,6 +463,7 @@ int main(int argc, char **argv) {
 
                 g_test_add_data_func(name, &faults[i], test_fault);
         }
+        g_test_add_func("/keys/store/a-lost-key-is-replaced-as-its-hint-says", test_lost_key);
         g_test_add_func("/keys/store/refuses/keys-that-firmware-need-not-accept", test_unsuitable_keys);
         g_test_add_func("/keys/store/refuses/a-store-that-others-may-write", test_store_others_may_write);
         g_test_add_func("/keys/store/refuses/a-key-of-another-user", test_foreign_owner);
@@ -585,10 +474,5 @@ int main(int argc, char **argv) {
         g_test_add_func("/keys/store/reads-the-owner-in-any-usual-form", test_owner);
         g_test_add_func("/keys/store/makes-keys-that-openssl-reads-as-promised", test_real_keys);
         g_test_add_func("/keys/store/leaves-no-private-key-in-memory", test_wiped);
-        g_test_add_func("/keys/timestamp/grows-whatever-the-clock-does", test_timestamps);
-        g_test_add_func("/keys/timestamp/is-not-guessed-from-a-damaged-record", test_bad_timestamps);
-        g_test_add_func("/keys/timestamp/ends-with-the-year-9999", test_last_timestamp);
-        g_test_add_func("/keys/memory/keeps-certificates-whose-keys-are-gone", test_remembers);
-        g_test_add_func("/keys/memory/tells-a-store-that-never-held-keys", test_ever_held);
         return g_test_run();
 }

@@ -190,8 +190,9 @@ static void test_damaged_key(void) {
                 _cleanup_(outcome_freep) Outcome *dry =
                         machine_run_refused(machine, CONDITION_BAD_KEYS, "sync", "dry-run", "yes", NULL);
 
-                outcome_assert_message(refused, "var/lib/lanzad/keys/db/db.key holds no private key");
-                outcome_assert_message(dry, "holds no private key");
+                outcome_assert_message(refused, "var/lib/lanzad/keys/db/db.key is damaged");
+                outcome_assert_message(dry, "no signature that it makes is good");
+                outcome_assert_hint(refused, "create-keys");
                 machine_add_generation(machine, &(MachineGeneration){.number = 10});
         }
 }
