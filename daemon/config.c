@@ -316,12 +316,11 @@ static int parse_line(Position *position, Settings *settings, char *line, String
 /* Control characters, and what is no text, have no place in a value: they would reach the boot loader's files. */
 static int check_line(const Position *position, Span line, Failure *failure) {
         size_t size = line.size > 0 && line.data[line.size - 1] == '\r' ? line.size - 1 : line.size;
+        const uint8_t *control = span_find_control((Span){line.data, size}, /* tab_allowed= */ true);
 
-        for (size_t i = 0; i < size; i++)
-                if ((line.data[i] < 0x20 && line.data[i] != '\t') || line.data[i] == 0x7f)
-                        return failure_set(failure, CONDITION_BAD_CONFIGURATION,
-                                           "%s:%u: a control character (byte 0x%02x)", position->file, position->line,
-                                           line.data[i]);
+        if (control)
+                return failure_set(failure, CONDITION_BAD_CONFIGURATION, "%s:%u: a control character (byte 0x%02x)",
+                                   position->file, position->line, *control);
         if (utf8_check(line) < 0)
                 return failure_set(failure, CONDITION_BAD_CONFIGURATION, "%s:%u: the line is no UTF-8 text",
                                    position->file, position->line);

@@ -10,13 +10,6 @@
 /* The first systemd-boot that knows `preferred`: a default that gives way once its tries are used up. */
 #define LOADER_VERSION_PREFERRED "260"
 
-static bool is_line_text(Span line) {
-        for (size_t i = 0; i < line.size; i++)
-                if ((line.data[i] < 0x20 && line.data[i] != '\t') || line.data[i] == 0x7f)
-                        return false;
-        return true;
-}
-
 static bool has_key(Span line, const char *key) {
         size_t start = 0, length = strlen(key);
 
@@ -36,7 +29,7 @@ int loader_conf_add_lines(Span lines, Buffer *text) {
                 Span line = {lines.data, length};
 
                 lines = (Span){lines.data + length + (end ? 1 : 0), lines.size - length - (end ? 1 : 0)};
-                if (!is_line_text(line))
+                if (span_find_control(line, /* tab_allowed= */ true))
                         return -EINVAL;
                 if (has_key(line, "default") || has_key(line, "preferred"))
                         continue;

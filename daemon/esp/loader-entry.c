@@ -40,16 +40,9 @@ static Span take_word(Span *text) {
         return word;
 }
 
-static bool has_control(Span text) {
-        for (size_t i = 0; i < text.size; i++)
-                if (text.data[i] < 0x20 || text.data[i] == 0x7f)
-                        return true;
-        return false;
-}
-
 static bool is_component(Span name) {
         return name.data[0] != ' ' && name.data[name.size - 1] != ' ' && name.data[name.size - 1] != '.' &&
-               !has_control(name);
+               !span_find_control(name, /* tab_allowed= */ false);
 }
 
 /* Both kinds of slash separate, and several are one. */
@@ -132,7 +125,7 @@ int loader_entry_owner_parse(Span text, LoaderEntryOwner *ret) {
         if (r < 0)
                 return r;
         value = find_value(text, "machine-id", &count);
-        if (has_control(value))
+        if (span_find_control(value, /* tab_allowed= */ false))
                 value = (Span){};
         if (count > 0) {
                 owner.machine_id = strndup((const char *)value.data ?: "", value.size);

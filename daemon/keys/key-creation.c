@@ -98,11 +98,9 @@ int key_store_plan_creation(const KeyStore *store, KeyCreationPlan *ret, Failure
 
 /* Text that can stand in a certificate. Those words mark vendors' test keys, and programs warn of them. */
 static bool is_usable_name(const char *machine) {
-        if (!machine || !*machine || utf8_check(span_from_string(machine)) < 0)
+        if (!machine || !*machine || utf8_check(span_from_string(machine)) < 0 ||
+            span_find_control(span_from_string(machine), /* tab_allowed= */ false))
                 return false;
-        for (const char *c = machine; *c; c++)
-                if ((unsigned char)*c < ' ' || *c == 0x7f)
-                        return false;
         return !strcasestr(machine, "DO NOT TRUST") && !strcasestr(machine, "DO NOT SHIP");
 }
 

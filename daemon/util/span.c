@@ -67,6 +67,13 @@ bool span_starts_with(Span span, Span prefix) {
         return span.size >= prefix.size && span_equal((Span){span.data, prefix.size}, prefix);
 }
 
+const uint8_t *span_find_control(Span text, bool tab_allowed) {
+        for (size_t i = 0; i < text.size; i++)
+                if ((text.data[i] < 0x20 && !(text.data[i] == '\t' && tab_allowed)) || text.data[i] == 0x7f)
+                        return text.data + i;
+        return NULL;
+}
+
 int span_find(Span span, Span needle, size_t from, size_t *ret) {
         const uint8_t *found;
 

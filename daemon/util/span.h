@@ -28,6 +28,10 @@ int span_u64(Span span, uint64_t offset, uint64_t *ret);
 bool span_equal(Span a, Span b);
 bool span_starts_with(Span span, Span prefix);
 
+/* The first control character of ASCII (0x00 to 0x1f, 0x7f) in TEXT, or NULL. A tab is none if TAB_ALLOWED. Bytes from
+ * 0x80 on are left to who knows the encoding: those of C1 are found in UTF-8 only (daemon/util/utf8.h). */
+const uint8_t *span_find_control(Span text, bool tab_allowed);
+
 /* Offset of the first occurrence of NEEDLE at or after FROM, or -ENOENT (then *ret is left). An empty needle is found.
  */
 int span_find(Span span, Span needle, size_t from, size_t *ret);

@@ -97,6 +97,19 @@ static void test_find(void) {
         g_assert_cmpuint(at, ==, 2);
 }
 
+static void test_find_control(void) {
+        for (unsigned byte = 0; byte <= UINT8_MAX; byte++) {
+                uint8_t text[] = {'a', ' ', byte, byte, '~'};
+                const uint8_t *expected = byte < ' ' || byte == 0x7f ? text + 2 : NULL;
+                const Span span = {text, sizeof(text)};
+
+                g_assert_true(span_find_control(span, /* tab_allowed= */ false) == expected);
+                g_assert_true(span_find_control(span, /* tab_allowed= */ true) == (byte == '\t' ? NULL : expected));
+                g_assert_null(span_find_control((Span){text, 2}, /* tab_allowed= */ false));
+        }
+        g_assert_null(span_find_control((Span){}, /* tab_allowed= */ false));
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/util/span/slices-stay-inside", test_slice);
@@ -104,5 +117,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/util/span/integers-are-little-endian-and-inside", test_integers);
         g_test_add_func("/util/span/compares-content-and-length", test_compare);
         g_test_add_func("/util/span/finds-from-an-offset-on", test_find);
+        g_test_add_func("/util/span/finds-ascii-control-characters-and-no-others", test_find_control);
         return g_test_run();
 }
