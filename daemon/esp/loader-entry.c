@@ -10,7 +10,10 @@
 #include "daemon/util/file.h"
 #include "daemon/util/macro.h"
 
-static const char blank[] = " \t\r";
+/* A NUL, which strchr() finds in every string, is none. */
+static bool is_blank(uint8_t byte) {
+        return byte == ' ' || byte == '\t' || byte == '\r';
+}
 
 /* Takes everything up to the next LF off TEXT. */
 static Span take_line(Span *text) {
@@ -23,9 +26,9 @@ static Span take_line(Span *text) {
 }
 
 static Span trim(Span text) {
-        while (text.size > 0 && strchr(blank, text.data[0]))
+        while (text.size > 0 && is_blank(text.data[0]))
                 text = (Span){text.data + 1, text.size - 1};
-        while (text.size > 0 && strchr(blank, text.data[text.size - 1]))
+        while (text.size > 0 && is_blank(text.data[text.size - 1]))
                 text.size--;
         return text;
 }
@@ -34,7 +37,7 @@ static Span trim(Span text) {
 static Span take_word(Span *text) {
         Span word = {text->data, 0};
 
-        while (word.size < text->size && !strchr(blank, text->data[word.size]))
+        while (word.size < text->size && !is_blank(text->data[word.size]))
                 word.size++;
         *text = trim((Span){text->data + word.size, text->size - word.size});
         return word;

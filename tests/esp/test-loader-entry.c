@@ -80,13 +80,17 @@ static void assert_machine(const char *text, size_t size, const char *expected) 
 }
 
 static void test_owner(void) {
-        static const char nul[] = "machine-id 01\0x";
+        static const char nul[] = "machine-id 01\0x", nul_behind[] = "machine-id 01\0",
+                          nul_between[] = "machine-id\0"
+                                          "01";
 
         assert_machine("title x\n", 8, NULL);
         assert_machine("machine-id 01\r\n", 15, "01");
         assert_machine("machine-id 01\nmachine-id 01\n", 28, "");
         assert_machine("machine-id 0\r1\n", 15, "");
         assert_machine(nul, sizeof(nul) - 1, "");
+        assert_machine(nul_behind, sizeof(nul_behind) - 1, "");
+        assert_machine(nul_between, sizeof(nul_between) - 1, NULL);
 }
 
 int main(int argc, char **argv) {
