@@ -102,6 +102,7 @@ class PrivateBus:
         for process in reversed(self.processes):
             if process.poll() is None:
                 process.terminate()
+                process.send_signal(signal.SIGCONT)  # one that a test has stopped ends, too
             process.wait(timeout=60)
         log = self.text()
         self.log.close()
