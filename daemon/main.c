@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/crypto/crypto.h"
 #include "daemon/oneshot.h"
 #include "daemon/service.h"
 
@@ -51,6 +52,7 @@ int main(int argc, char *argv[]) {
         keep_memory_private();
         /* What is made for others to read says so itself. */
         umask(077);
+        crypto_set_up();
 
         if (argc >= 2 && strcmp(argv[1], "--oneshot") == 0)
                 return finish_output(oneshot_main(argc - 2, argv + 2));

@@ -93,12 +93,25 @@ def test_no_core_dumps(tree):
     os.close(lock)
 
 
+def test_openssl_configuration(tree):
+    """This one would load a module into every program that uses OpenSSL, and let none of them begin without it."""
+    configuration = os.path.join(tree, "openssl.cnf")
+    with open(configuration, "w", encoding="utf-8") as file:
+        file.write("config_diagnostics = 1\nopenssl_conf = all\n[all]\nproviders = providers\n[providers]\nmissing = missing\n"
+                   "[missing]\nmodule = /missing.so\nactivate = 1\n")
+    environment = dict(os.environ, OPENSSL_CONF=configuration)
+    openssl = subprocess.run(["openssl", "dgst", "-sha256", "/dev/null"], env=environment, capture_output=True, check=False)
+    assert openssl.returncode != 0, openssl
+    expect(run("create-keys", "--root", tree, env=environment), 0)
+
+
 TESTS = [
     ("a result that cannot be written is a failure", test_full_output),
     ("closed descriptors are replaced", test_closed_descriptors),
     ("warnings go nowhere where standard error is closed", test_closed_error_output_is_nobodys_file),
     ("others than root are told so", test_other_users),
     ("private keys are in no core dump", test_no_core_dumps),
+    ("the configuration of OpenSSL changes nothing", test_openssl_configuration),
 ]
 
 
