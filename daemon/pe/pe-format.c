@@ -20,15 +20,18 @@ uint64_t pe_align(uint64_t value, uint64_t alignment) {
 
 /* In ones' complement it does not matter how many of the 16-bit words are added at a time. */
 uint32_t pe_checksum(Span file) {
-        uint64_t sum = 0;
+        uint64_t sum = 0, high = 0;
         size_t i = 0;
 
-        for (; file.size - i >= sizeof(uint32_t); i += sizeof(uint32_t)) {
-                uint32_t words;
+        for (; file.size - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+                uint64_t words;
 
                 memcpy(&words, file.data + i, sizeof(words));
-                sum += le32toh(words);
+                words = le64toh(words);
+                sum += words & 0xffffffff;
+                high += words >> 32;
         }
+        sum += high;
         for (; i < file.size; i++)
                 sum += (uint64_t)file.data[i] << (i % 2 * 8);
         while (sum > 0xffff)
