@@ -214,19 +214,23 @@ static int write_bytes(Apply *apply, const Step *step, EspFile *file, uint64_t *
         return apply->io->write(apply->io, file, buffer_span(&bytes));
 }
 
+static int make_folders_of(Apply *apply, const char *path) {
+        _cleanup_(free_pointer) char *folder = strndup(path, strrchr(path, '/') - path);
+
+        return folder ? apply->io->make_folders(apply->io, folder) : -ENOMEM;
+}
+
 static int write_temporary(Apply *apply, Pending *pending, Failure *failure) {
         const Step *step = pending->step;
-        const char *slash = strrchr(step->path, '/');
-        _cleanup_(free_pointer) char *folder = strndup(step->path, slash - step->path);
         EspFile *file;
         int r, closed;
 
-        if (!folder)
-                return -ENOMEM;
-        r = apply->io->make_folders(apply->io, folder);
-        if (r < 0)
-                return r;
         r = create_temporary(apply, step->path, &file, &pending->temporary);
+        if (r == -ENOENT) {
+                r = make_folders_of(apply, step->path);
+                if (r >= 0)
+                        r = create_temporary(apply, step->path, &file, &pending->temporary);
+        }
         if (r < 0)
                 return r;
         r = step->kind == STEP_WRITE_CONTENT ? write_content(apply, step->content, file, &pending->size, failure)

@@ -132,15 +132,12 @@ static int system_close(EspIo *io, EspFile *file) {
 }
 
 static int system_rename(EspIo *io, const char *from, const char *to) {
-        const char *from_name, *to_name;
-        _cleanup_(close_fd) int from_folder = open_parent(io, from, &from_name);
-        _cleanup_(close_fd) int to_folder = open_parent(io, to, &to_name);
+        const char *name;
+        _cleanup_(close_fd) int folder = open_parent(io, from, &name);
 
-        if (from_folder < 0)
-                return from_folder;
-        if (to_folder < 0)
-                return to_folder;
-        return renameat(from_folder, from_name, to_folder, to_name) < 0 ? -errno : 0;
+        if (folder < 0)
+                return folder;
+        return renameat(folder, name, folder, strrchr(to, '/') + 1) < 0 ? -errno : 0;
 }
 
 static int system_remove(EspIo *io, const char *path) {

@@ -16,13 +16,14 @@ typedef struct EspIo EspIo;
 struct EspIo {
         int (*make_folders)(EspIo *io, const char *folder);          /* mkdir -p; may be there */
         int (*list)(EspIo *io, const char *folder, StringList *ret); /* sorted names; none if it is missing */
-        int (*create)(EspIo *io, const char *path, EspFile **ret);   /* for writing; -EEXIST */
-        int (*write)(EspIo *io, EspFile *file, Span bytes);          /* all of them, at the end */
-        int (*hold)(EspIo *io, const char *path, EspFile **ret);     /* keeps its clusters; -ENOENT */
-        int (*close)(EspIo *io, EspFile *file);                      /* frees FILE also when it fails */
-        int (*rename)(EspIo *io, const char *from, const char *to);  /* within one folder; replaces */
-        int (*remove)(EspIo *io, const char *path);                  /* a file; -ENOENT */
-        int (*barrier)(EspIo *io);                                   /* all that came before is durable */
+        int (*create)(EspIo *io, const char *path,
+                      EspFile **ret);                            /* for writing; -EEXIST; -ENOENT without its folder */
+        int (*write)(EspIo *io, EspFile *file, Span bytes);      /* all of them, at the end */
+        int (*hold)(EspIo *io, const char *path, EspFile **ret); /* keeps its clusters; -ENOENT */
+        int (*close)(EspIo *io, EspFile *file);                  /* frees FILE also when it fails */
+        int (*rename)(EspIo *io, const char *from, const char *to); /* within one folder; replaces */
+        int (*remove)(EspIo *io, const char *path);                 /* a file; -ENOENT */
+        int (*barrier)(EspIo *io);                                  /* all that came before is durable */
         int (*free_bytes)(EspIo *io, uint64_t *ret);
 };
 

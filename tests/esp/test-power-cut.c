@@ -44,8 +44,10 @@ typedef struct Scenario {
 } Scenario;
 
 static void put(EspIo *io, const char *path, const char *text) {
+        g_autofree char *folder = g_path_get_dirname(path);
         EspFile *file;
 
+        g_assert_cmpint(io->make_folders(io, folder), ==, 0);
         g_assert_cmpint(io->create(io, path, &file), ==, 0);
         if (*text)
                 g_assert_cmpint(io->write(io, file, span_from_string(text)), ==, 0);

@@ -62,6 +62,7 @@ typedef struct Model {
         ModelDisk start;                /* all of it durable */
         GPtrArray *log;                 /* of ModelRecord */
         GPtrArray *files;               /* of EspFile */
+        GPtrArray *folders;             /* those that were made; others are there if they hold a file */
         bool allocated[MODEL_CLUSTERS]; /* as the running system sees it */
         bool read_only;
         unsigned errors; /* file system errors */
@@ -229,7 +230,25 @@ static inline void model_release(Model *model, EspFile *file) {
 }
 
 static inline int model_make_folders(EspIo *io, const char *folder) {
+        g_ptr_array_add(model_of(io)->folders, g_strdup(folder));
         return 0;
+}
+
+/* A file's folder is there, too; which folders a cut takes away is not modelled. */
+static inline bool model_has_folder_of(const Model *model, const char *path) {
+        size_t length = strrchr(path, '/') - path;
+
+        for (size_t i = 0; i < model->folders->len; i++)
+                if (strlen(model->folders->pdata[i]) == length && strncmp(model->folders->pdata[i], path, length) == 0)
+                        return true;
+        for (size_t i = 0; i < model->files->len; i++) {
+                const EspFile *file = model->files->pdata[i];
+
+                if (file->path && strncmp(file->path, path, length) == 0 && file->path[length] == '/' &&
+                    !strchr(file->path + length + 1, '/'))
+                        return true;
+        }
+        return false;
 }
 
 static inline int model_list(EspIo *io, const char *folder, StringList *ret) {
@@ -254,6 +273,8 @@ static inline int model_create(EspIo *io, const char *path, EspFile **ret) {
                 return -EROFS;
         if (model_find(model, path))
                 return -EEXIST;
+        if (!model_has_folder_of(model, path))
+                return -ENOENT;
         file = g_new0(EspFile, 1);
         file->path = g_strdup(path);
         file->opened = 1;
@@ -372,6 +393,7 @@ static inline Model *model_new(const ModelDisk *disk) {
         memcpy(model->allocated, disk->allocated, sizeof(model->allocated));
         model->log = g_ptr_array_new_with_free_func(model_record_free);
         model->files = g_ptr_array_new();
+        model->folders = g_ptr_array_new_with_free_func(g_free);
         for (unsigned i = 0; i < MODEL_FILES; i++) {
                 EspFile *file;
 
@@ -394,6 +416,7 @@ static inline void model_free(Model *model) {
                 g_free(file);
         }
         g_ptr_array_unref(model->files);
+        g_ptr_array_unref(model->folders);
         g_ptr_array_unref(model->log);
         model_disk_done(&model->start);
         g_free(model);
