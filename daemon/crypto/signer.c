@@ -7,6 +7,7 @@
 #include "daemon/crypto/signer.h"
 
 #include <errno.h>
+#include <openssl/decoder.h>
 #include <openssl/pem.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -28,6 +29,19 @@ static int refuse_passphrase(char *buffer, int size, int is_writing, void *was_a
         return -1;
 }
 
+/* Asked for one kind of key only, OpenSSL does not get the decoders of all others ready first. */
+static EVP_PKEY *read_rsa_key(BIO *bio, bool *was_asked) {
+        EVP_PKEY *key = NULL;
+        OSSL_DECODER_CTX *context =
+                OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", /* input_structure= */ NULL, "RSA", EVP_PKEY_KEYPAIR,
+                                              /* libctx= */ NULL, /* propquery= */ NULL);
+
+        if (context && OSSL_DECODER_CTX_set_pem_password_cb(context, refuse_passphrase, was_asked) == 1)
+                (void)OSSL_DECODER_from_bio(context, bio);
+        OSSL_DECODER_CTX_free(context);
+        return key;
+}
+
 static int read_key(Span pem, EVP_PKEY **ret) {
         _cleanup_(BIO_freep) BIO *bio = NULL;
         bool is_encrypted = false;
@@ -38,7 +52,9 @@ static int read_key(Span pem, EVP_PKEY **ret) {
         bio = BIO_new_mem_buf(pem.data, pem.size);
         if (!bio)
                 return openssl_failed(-ENOMEM);
-        key = PEM_read_bio_PrivateKey(bio, /* x= */ NULL, refuse_passphrase, &is_encrypted);
+        key = read_rsa_key(bio, &is_encrypted);
+        if (!key && !is_encrypted && BIO_reset(bio) == 1)
+                key = PEM_read_bio_PrivateKey(bio, /* x= */ NULL, refuse_passphrase, &is_encrypted);
         if (!key)
                 return openssl_failed(is_encrypted ? -EACCES : -ENOKEY);
 
