@@ -7,6 +7,7 @@
 #include "daemon/esp/apply.h"
 #include "daemon/esp/inventory.h"
 #include "daemon/esp/plan.h"
+#include "daemon/ops/builder-opening.h"
 #include "daemon/ops/context.h"
 #include "daemon/ops/image-build.h"
 #include "daemon/ops/parameters.h"
@@ -41,6 +42,7 @@ typedef struct SyncRun {
         int cache_folder;    /* negative: there is none */
         HashCache *cache;
         SystemChoice choice;
+        BuilderOpening *opening;
         ImageBuilder builder;
         WantedSystem system; /* the same images and contents for each */
 } SyncRun;

@@ -66,6 +66,8 @@ static const Record gc_parameters = RECORD(SyncParameters, gc_fields);
 
 static void run_done(SyncRun *run) {
         wanted_system_done(&run->system); /* nobody signs any more */
+        if (run->opening)
+                builder_opening_free(run->opening);
         if (run->builder.signer)
                 run->context->signatures += signer_signature_count(run->builder.signer);
         for (size_t i = 0; run->volumes && i < run->partitions.count; i++)
@@ -229,24 +231,17 @@ static int open_cache(SyncRun *run) {
         return run->cache_folder < 0 ? hash_cache_new(&run->cache) : hash_cache_load(run->cache_folder, &run->cache);
 }
 
-static int open_builder(SyncRun *run, Failure *failure) {
-        Signer *signer = NULL;
-        int r;
-
-        r = signing_signer(run->context, &signer, &run->result->warnings, failure);
-        return r < 0 ? r : image_builder_init(&run->builder, run->context, signer, failure);
-}
-
 /* What all volumes have in common: which generations, which key, which stubs. */
 static int choose(SyncRun *run, const SyncParameters *asked, Failure *failure) {
         const ToplevelRequest request = {asked->toplevel, asked->allow_unlisted};
         int r;
 
-        r = open_cache(run);
-        if (r < 0)
-                return r;
-        r = system_choose(run->context, &request, &run->result->warnings, &run->choice, failure);
-        return r < 0 ? r : open_builder(run, failure);
+        r = builder_opening_new(run->context, &run->opening);
+        if (r >= 0)
+                r = system_choose(run->context, &request, &run->result->warnings, &run->choice, failure);
+        if (r >= 0)
+                r = builder_opening_take(run->opening, &run->builder, &run->result->warnings, failure);
+        return r < 0 ? r : open_cache(run);
 }
 
 /* --- Planning -------------------------------------------------------------------------------------------------- */
@@ -345,7 +340,7 @@ static int build_ahead(SyncRun *run) {
 
 /* The key signs well. What it signs, the firmware takes on each volume or on none. */
 static int check_boot(SyncRun *run, Failure *failure) {
-        int r = wanted_system_check_key(&run->system, failure);
+        int r = builder_opening_check_key(run->opening, failure);
 
         run->system.keeps_built = run->partitions.count > 1;
         for (size_t i = 0; r >= 0 && i < run->partitions.count; i++)

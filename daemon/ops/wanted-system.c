@@ -351,17 +351,6 @@ static int keep_built(WantedSystem *system, ImageSource *source, Failure *failur
         return r;
 }
 
-/* An image that cannot be built for another reason is built again by whoever writes it, who then says why not. */
-int wanted_system_check_key(WantedSystem *system, Failure *failure) {
-        Signer *signer = system->builder->signer;
-
-        if (!signer)
-                return 0;
-        if (system->ahead && keep_built(system, system->ahead_images[0], /* failure= */ NULL) == -ENOMEM)
-                return -ENOMEM;
-        return key_store_try_signer(system->context->keys, KEY_ROLE_DB, signer, failure);
-}
-
 /* Beyond a certain size all of them together are not kept: then one is built again, with the same bytes. */
 int wanted_system_build_image(WantedSystem *system, const WantedImage *image, Buffer *ret, Failure *failure) {
         ImageSource *source = image->source;

@@ -58,10 +58,6 @@ void wanted_system_done(WantedSystem *system);
  * wanted_system_done() or the next call. -ENOMEM. */
 int wanted_system_build_ahead(WantedSystem *system, const Plan *const *plans, size_t count);
 
-/* Whether the key signs well, to be asked before anything is written: BadKeys if not. What the first of these images is
- * signed with shows it; where none is built ahead, a signature is made for this. */
-int wanted_system_check_key(WantedSystem *system, Failure *failure);
-
 /* The signed bytes of an image of SYSTEM, built before or now, and of the boot loader; RET is empty before. */
 int wanted_system_build_image(WantedSystem *system, const WantedImage *image, Buffer *ret, Failure *failure);
 int wanted_system_build_loader(WantedSystem *system, Buffer *ret, Failure *failure);

@@ -80,6 +80,7 @@ static void *worker_main(void *argument) {
                 pthread_mutex_lock(&worker->lock);
                 queue_push(&worker->finished, TAKE_POINTER(worker->running));
                 wake_owner(worker);
+                pthread_cond_signal(&worker->changed);
         }
         pthread_mutex_unlock(&worker->lock);
         return NULL;
@@ -142,6 +143,14 @@ const Job *worker_running(Worker *worker) {
         const Job *job = worker->running;
         pthread_mutex_unlock(&worker->lock);
         return job;
+}
+
+/* The thread, which waits for the same condition, does so only when it has no job: never while this waits for one. */
+void worker_wait(Worker *worker, const Job *job) {
+        pthread_mutex_lock(&worker->lock);
+        while (!queue_remove(&worker->finished, job))
+                pthread_cond_wait(&worker->changed, &worker->lock);
+        pthread_mutex_unlock(&worker->lock);
 }
 
 Job *worker_take_finished(Worker *worker) {

@@ -36,5 +36,8 @@ bool worker_cancel(Worker *worker, Job *job);
 /* The job that runs just now, or NULL. */
 const Job *worker_running(Worker *worker);
 
+/* Waits until JOB, which was submitted and not taken, has ended, and takes it. */
+void worker_wait(Worker *worker, const Job *job);
+
 /* The next job that has ended, or NULL; once that is NULL, the descriptor is not readable until something happens. */
 Job *worker_take_finished(Worker *worker);

@@ -101,6 +101,33 @@ static void test_cancel(void) {
         job_free(third);
 }
 
+static void test_wait(void) {
+        _cleanup_(worker_freep) Worker *worker = NULL;
+        unsigned turns = 0;
+        TestJob *first = job_new(&turns), *second = job_new(&turns), *third = job_new(&turns);
+
+        g_assert_cmpint(worker_new(&worker), ==, 0);
+        sem_post(&first->may_end);
+        sem_post(&second->may_end);
+        worker_submit(worker, &first->job);
+        worker_submit(worker, &second->job);
+        worker_submit(worker, &third->job);
+        worker_wait(worker, &second->job);
+        g_assert_cmpuint(second->turn, ==, 2);
+        worker_wait(worker, &first->job); /* has ended already */
+        g_assert_null(worker_take_finished(worker));
+        sem_post(&third->may_end);
+        worker_wait(worker, &third->job);
+        g_assert_cmpuint(third->turn, ==, 3);
+        worker_submit(worker, &first->job); /* the thread went on waiting for more */
+        sem_post(&first->may_end);
+        worker_wait(worker, &first->job);
+        g_assert_cmpuint(first->turn, ==, 4);
+        job_free(first);
+        job_free(second);
+        job_free(third);
+}
+
 static void test_end(void) {
         Worker *worker = NULL;
         unsigned turns = 0;
@@ -131,6 +158,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/util/worker/runs-jobs-one-after-the-other-in-their-order", test_order);
         g_test_add_func("/util/worker/takes-back-what-has-not-begun", test_cancel);
+        g_test_add_func("/util/worker/lets-its-owner-wait-for-one-job", test_wait);
         g_test_add_func("/util/worker/ends-after-the-job-that-runs", test_end);
         g_test_add_func("/util/worker/needs-memory", test_scarce_memory);
         return g_test_run();
