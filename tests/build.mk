@@ -130,7 +130,7 @@ check-system: $(B)/vm/installed ## Run the installed service under systemd, in a
 check-firmware: $(FIRMWARE_INPUTS) ## Run the tests that boot real firmware in QEMU
 	@$(PROVE) -j2 $(FIRMWARE_TESTS)
 # What has threads: those that sign, hash, flush and wait, and the service.
-THREAD_PROGRAMS := $(addprefix $(B)/tsan/tests/,util/test-ahead util/test-flush util/test-worker crypto/test-stream-digest ops/test-threads)
+THREAD_PROGRAMS := $(addprefix $(B)/tsan/tests/,util/test-ahead util/test-flush util/test-thread util/test-worker crypto/test-stream-digest ops/test-threads)
 THREAD_SCRIPTS := tests/daemon/test-sign.py tests/bus/test-concurrency.py tests/bus/test-service.py
 check-threads: $(THREAD_PROGRAMS) $(B)/tsan/lanzad $(B)/tsan/lanzactl $(B)/pki/.made $(B)/stubs/lanzastubx64.efi ## Run the tests of what has threads with the thread sanitizer
 	@LANZA_VARIANT=tsan TSAN_OPTIONS=halt_on_error=1 $(PROVE) $(THREAD_PROGRAMS) $(THREAD_SCRIPTS)
